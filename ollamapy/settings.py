@@ -1,0 +1,197 @@
+"""The only reader of environment variables. `Settings.from_env` gives one frozen value; nothing reads the environment later.
+
+Ollama's variables keep their names and meaning. ollamapy's own begin with OLLAMAPY_.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlunsplit
+
+import platformdirs
+
+from ollamapy import units
+from ollamapy.errors import InvalidInput
+
+DEFAULT_PORT = 11434
+FOREVER = float("inf")
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where the daemon listens, or where a client finds it. `address` is empty for "all addresses"."""
+
+    scheme: str
+    address: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `[scheme://]host[:port][/path]`. A bad port falls back to the default with a warning; never raises."""
+        text = _clean(text)
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            scheme, rest = "http", text
+        port = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if separator else DEFAULT_PORT
+        if not separator and rest == "ollama.com":
+            scheme, port = "https", 443
+        rest, slash, path = rest.partition("/")
+        address, port = _split_port(rest, port)
+        return cls(scheme, address, port, f"/{path}".rstrip("/") if slash else "")
+
+    @property
+    def url(self) -> str:
+        """`scheme://host:port/path`, IPv6 in brackets."""
+        return self._url(self.address)
+
+    @property
+    def client_url(self) -> str:
+        """The URL that a client connects to: the unspecified addresses become loopback ones."""
+        return self._url({"0.0.0.0": "127.0.0.1", "::": "::1", "": "localhost"}.get(self.address, self.address))
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when a client on this machine reaches the daemon through the loopback interface."""
+        return self.address in {"localhost", "::1", "", "0.0.0.0", "::"} or self.address.startswith("127.")
+
+    def _url(self, address: str) -> str:
+        bracketed = f"[{address}]" if ":" in address else address
+        return urlunsplit((self.scheme, f"{bracketed}:{self.port}", self.path, "", ""))
+
+
+def _split_port(text: str, default: int) -> tuple[str, int]:
+    """Splits `host:port`; text that does not split is all host."""
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*):([^:]*)", text)
+    if not match:
+        return text.strip("[]") or "127.0.0.1", default
+    address = match[1].strip("[]")
+    if re.fullmatch(r"\d+", match[2]) and int(match[2]) <= 65535:
+        return address, int(match[2])
+    log.warning("invalid port, using default port=%r default=%d", match[2], default)
+    return address, default
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a process. Durations are seconds, sizes bytes, infinity is forever; None is "not set"."""
+
+    host: Host
+    home: Path
+    """Where ollamapy keeps everything of its own: models, history, logs, cache."""
+    models: Path
+    keep_alive: float = 300.0
+    load_timeout: float = 300.0
+    max_loaded_models: int = 0
+    max_queue: int = 512
+    num_parallel: int = 0
+    """Upper bound on requests of one model that decode together; 0 chooses by itself."""
+    context_length: int = 0
+    origins: tuple[str, ...] = ()
+    noprune: bool = False
+    flash_attention: bool | None = None
+    kv_cache_type: str = "f16"
+    log_level: int = logging.INFO
+    nohistory: bool = False
+    editor: str = "vi"
+    autostart: bool = True
+    catalogue: Path | None = None
+    """A catalogue of the user's own, merged over the shipped one."""
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """The variables that were set, for the log line at start."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """The settings that `env` (default: this process's environment) gives. Only warns about bad values."""
+        env = os.environ if env is None else env
+        get = _Reader(env)
+        home = Path(get.text("OLLAMAPY_HOME") or platformdirs.user_data_dir("ollamapy", appauthor=False))
+        models = Path(get.text("OLLAMA_MODELS") or home / "models")
+        catalogue = get.text("OLLAMAPY_CATALOGUE")
+        return cls(
+            host=Host.parse(get.text("OLLAMA_HOST")),
+            home=home.expanduser(),
+            models=models.expanduser(),
+            keep_alive=get.duration("OLLAMA_KEEP_ALIVE", 300.0),
+            load_timeout=get.limit("OLLAMA_LOAD_TIMEOUT", 300.0),
+            max_loaded_models=get.uint("OLLAMA_MAX_LOADED_MODELS", 0),
+            max_queue=get.uint("OLLAMA_MAX_QUEUE", 512),
+            num_parallel=get.uint("OLLAMA_NUM_PARALLEL", 0),
+            context_length=get.uint("OLLAMA_CONTEXT_LENGTH", 0),
+            origins=tuple(entry.strip() for entry in get.text("OLLAMA_ORIGINS").split(",") if entry.strip()),
+            noprune=get.flag("OLLAMA_NOPRUNE", False),
+            flash_attention=get.switch("OLLAMA_FLASH_ATTENTION"),
+            kv_cache_type=get.text("OLLAMA_KV_CACHE_TYPE") or "f16",
+            log_level=get.log_level("OLLAMA_DEBUG"),
+            nohistory=get.flag("OLLAMA_NOHISTORY", False),
+            editor=get.text("OLLAMA_EDITOR") or get.text("VISUAL") or get.text("EDITOR") or "vi",
+            autostart=not get.flag("OLLAMAPY_NO_AUTOSTART", False),
+            catalogue=Path(catalogue).expanduser() if catalogue else None,
+            raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
+        )
+
+    @property
+    def log_file(self) -> Path:
+        """Where a daemon that the CLI started in the background writes."""
+        return self.home / "logs" / "server.log"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Typed access to the variables, with Ollama's rules for bad values."""
+
+    env: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        return _clean(self.env.get(name, ""))
+
+    def switch(self, name: str) -> bool | None:
+        value = self.text(name)
+        return None if not value else value not in _FALSE
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.switch(name)
+        return default if value is None else value
+
+    def uint(self, name: str, default: int) -> int:
+        value = self.text(name)
+        if not value:
+            return default
+        if re.fullmatch(r"[0-9]{1,18}", value):
+            return int(value)
+        log.warning("invalid environment variable, using default name=%s value=%r default=%d", name, value, default)
+        return default
+
+    def duration(self, name: str, default: float) -> float:
+        """Seconds; negative is forever; a bad value is the default, silently."""
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            seconds = float(int(value)) if re.fullmatch(r"[+-]?\d+", value) else units.parse_duration(value)
+        except InvalidInput:
+            return default
+        return FOREVER if seconds < 0 else seconds
+
+    def limit(self, name: str, default: float) -> float:
+        """As `duration`, where zero means no limit too."""
+        return self.duration(name, default) or FOREVER
+
+    def log_level(self, name: str) -> int:
+        """Python's level: 1 or true is debug, 2 trace (5), 0 or false info, n is -4n on slog's scale."""
+        value = self.text(name)
+        if re.fullmatch(r"[+-]?\d{1,3}", value):
+            return max(1, {0: logging.INFO, 1: logging.DEBUG}.get(int(value), 15 - 5 * int(value)))
+        return logging.DEBUG if value and value not in _FALSE else logging.INFO
+
+
+def _clean(text: str) -> str:
+    return text.strip().strip("\"'").strip()

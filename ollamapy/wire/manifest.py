@@ -1,0 +1,100 @@
+"""Manifest and config blob: the JSON that the store keeps on disk, in Ollama's own form."""
+
+import msgspec
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+_LAYER = "application/vnd.ollama.image."
+
+
+class Layer(msgspec.Struct, frozen=True, rename={"media_type": "mediaType", "source": "from"}):
+    """One blob of a model. `source` is the short name of the model that it came from."""
+
+    media_type: str
+    digest: str
+    size: int
+    source: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def kind(self) -> str:
+        """`model`, `template`, `params` …; the whole media type when it is not Ollama's. The old `prompt` is `template`."""
+        kind = self.media_type.removeprefix(_LAYER)
+        return "template" if kind == "prompt" else kind
+
+
+def layer_type(kind: str) -> str:
+    """The media type of a layer of this kind."""
+    return _LAYER + kind
+
+
+class Manifest(msgspec.Struct, frozen=True, rename="camel"):
+    """The layers of a model. Reading ignores unknown fields; pulled manifests are kept byte for byte beside this view."""
+
+    schema_version: int
+    media_type: str = MANIFEST_TYPE
+    config: Layer | None = None
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def blobs(self) -> tuple[Layer, ...]:
+        """All layers and the config."""
+        return self.layers + ((self.config,) if self.config else ())
+
+    @property
+    def size_bytes(self) -> int:
+        """Sum of the sizes that the manifest states."""
+        return sum(layer.size for layer in self.blobs)
+
+    def of_kind(self, kind: str) -> tuple[Layer, ...]:
+        """The layers of one kind, in order."""
+        return tuple(layer for layer in self.layers if layer.kind == kind)
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The config blob. Key order, and which empty keys are left out, is part of the format: see `encode_config`."""
+
+    model_format: str = ""
+    model_family: str = ""
+    model_families: tuple[str, ...] | None = None
+    model_type: str = ""
+    file_type: str = ""
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    remote_host: str = ""
+    remote_model: str = ""
+    capabilities: tuple[str, ...] = ()
+    context_length: int = 0
+    embedding_length: int = 0
+    base_name: str = ""
+    architecture: str = "amd64"
+    os: str = "linux"
+
+
+_ALWAYS = frozenset(
+    {"model_format", "model_family", "model_families", "model_type", "file_type", "architecture", "os"}
+)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The bytes of a manifest made here: compact JSON, fixed key order, one newline."""
+    return msgspec.json.encode(manifest) + b"\n"
+
+
+def encode_config(config: Config) -> bytes:
+    """The bytes of a config blob: compact JSON, fixed key order, empty optional keys left out, one newline."""
+    fields = {name: getattr(config, name) for name in config.__struct_fields__}
+    return msgspec.json.encode({k: v for k, v in fields.items() if v or k in _ALWAYS}) + b"\n"
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """The manifest in `data`. Raises msgspec.ValidationError or DecodeError."""
+    return msgspec.json.decode(data, type=Manifest)
+
+
+def decode_config(data: bytes) -> Config:
+    """The config in `data`; unknown keys are ignored, null is empty. Raises msgspec.ValidationError or DecodeError."""
+    fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    return msgspec.convert(
+        {k: msgspec.json.decode(v) for k, v in fields.items() if bytes(v) != b"null"}, type=Config, strict=True
+    )

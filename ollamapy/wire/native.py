@@ -1,0 +1,312 @@
+"""Requests and responses of `/api/*`. A field without a default is always sent; the others are left out when empty.
+
+`decode` turns a body into a request the way Ollama reads it: null is absent, unknown fields are ignored.
+"""
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from ollamapy.errors import InvalidInput
+
+T = TypeVar("T")
+
+Think = bool | Literal["low", "medium", "high", "max"] | None
+
+
+class _Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    pass
+
+
+class _Response(msgspec.Struct, frozen=True, omit_defaults=True):
+    pass
+
+
+
+
+class ToolFunction(_Request):
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class Tool(_Request):
+    function: ToolFunction
+    type: str = "function"
+
+
+class ToolCallFunction(msgspec.Struct, frozen=True):
+    name: str
+    arguments: dict[str, Any]
+    index: int = 0
+
+
+class ToolCall(_Request):
+    function: ToolCallFunction
+    id: str = ""
+
+
+class Message(_Request):
+    """One message of a chat; `role` is lower-cased by whoever reads it from outside."""
+
+    role: str
+    content: str = ""
+    thinking: str = ""
+    images: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+
+class _Inference(_Request):
+    """What generate and chat share. `options`, `keep_alive`, `think` and `format` are checked by their own readers."""
+
+    model: str = ""
+    stream: bool = True
+    keep_alive: Any = None
+    format: Any = None
+    think: Any = None
+    options: dict[str, Any] = {}
+    truncate: bool = True
+    shift: bool | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    debug_render_only: bool = msgspec.field(default=False, name="_debug_render_only")
+
+
+class GenerateRequest(_Inference):
+    prompt: str = ""
+    suffix: str = ""
+    system: str = ""
+    template: str = ""
+    context: tuple[int, ...] | None = None
+    raw: bool = False
+    images: tuple[str, ...] = ()
+
+
+class ChatRequest(_Inference):
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+
+
+class TopLogprob(_Response):
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
+
+
+class Logprob(TopLogprob):
+    top_logprobs: tuple[TopLogprob, ...] = ()
+
+
+class DebugInfo(_Response):
+    rendered_template: str
+    image_count: int = 0
+
+
+class _Answer(_Response):
+    """A chunk or the last object. Durations are nanoseconds."""
+
+    model: str
+    created_at: str
+    done: bool
+    done_reason: str = ""
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    logprobs: tuple[Logprob, ...] = ()
+    debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
+
+
+class GenerateResponse(_Answer, kw_only=True):
+    response: str
+    thinking: str = ""
+    context: tuple[int, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class AnswerMessage(_Response):
+    role: str
+    content: str
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class ChatResponse(_Answer, kw_only=True):
+    message: AnswerMessage
+
+
+
+
+class Details(msgspec.Struct, frozen=True):
+    """`families` is null when unknown. The two lengths appear in tags only."""
+
+    parent_model: str = ""
+    format: str = ""
+    family: str = ""
+    families: tuple[str, ...] | None = None
+    parameter_size: str = ""
+    quantization_level: str = ""
+    context_length: int | msgspec.UnsetType = msgspec.UNSET
+    embedding_length: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class ListedModel(_Response):
+    name: str
+    model: str
+    modified_at: str
+    size: int
+    digest: str
+    details: Details
+    capabilities: tuple[str, ...] = ()
+
+
+class ListResponse(_Response):
+    models: tuple[ListedModel, ...]
+
+
+class LoadedModel(_Response):
+    name: str
+    model: str
+    size: int
+    digest: str
+    details: Details
+    expires_at: str
+    size_vram: int
+    context_length: int
+
+
+class PsResponse(_Response):
+    models: tuple[LoadedModel, ...]
+
+
+class ShowRequest(_Request):
+    model: str = ""
+    name: str = ""
+    verbose: bool = False
+    system: str = ""
+    options: dict[str, Any] = {}
+
+
+class Tensor(_Response):
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+class ShownMessage(_Response):
+    role: str
+    content: str
+
+
+class ShowResponse(_Response, kw_only=True):
+    license: str = ""
+    modelfile: str = ""
+    parameters: str = ""
+    template: str = ""
+    system: str = ""
+    details: Details
+    messages: tuple[ShownMessage, ...] = ()
+    model_info: dict[str, Any]
+    projector_info: dict[str, Any] = {}
+    tensors: tuple[Tensor, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    modified_at: str = ""
+    requires: str = ""
+
+
+class CreateRequest(_Request, rename={"from_": "from"}):
+    model: str = ""
+    name: str = ""
+    from_: str = ""
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] = {}
+    draft_files: dict[str, str] = {}
+    template: str = ""
+    system: str = ""
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    license: str | tuple[str, ...] = ""
+    parameters: dict[str, Any] = {}
+    messages: tuple[Message, ...] = ()
+    quantize: str = ""
+    quantization: str = ""
+    draft_quantize: str = ""
+    info: dict[str, Any] = {}
+    stream: bool = True
+
+
+class CopyRequest(_Request):
+    source: str = ""
+    destination: str = ""
+
+
+class DeleteRequest(_Request):
+    model: str = ""
+    name: str = ""
+
+
+class PullRequest(_Request):
+    model: str = ""
+    name: str = ""
+    insecure: bool = False
+    stream: bool = True
+
+
+class Progress(_Response):
+    """A line of pull, push or create. Sizes are bytes."""
+
+    status: str
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
+
+
+class VersionResponse(_Response):
+    """`version` is the emulated level of Ollama's API, `ollamapy` this program's own release."""
+
+    version: str
+    ollamapy: str = ""
+
+
+class CloudStatus(msgspec.Struct, frozen=True):
+    disabled: bool
+    source: str
+
+
+class StatusResponse(_Response):
+    cloud: CloudStatus
+
+
+class ErrorResponse(_Response):
+    error: str
+    hint: str = ""
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """The request in `body`. Raises InvalidInput for an empty body, bad JSON or a field of the wrong type."""
+    if not body.strip():
+        raise InvalidInput("missing request body")
+    try:
+        value = msgspec.json.decode(body)
+        if not isinstance(value, dict):
+            raise InvalidInput("the request body must be a JSON object")
+        return msgspec.convert(_without_nulls(value), kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    """Drops null fields of the request, of its messages and of their tool calls; free-form values stay as they are."""
+    kept: dict[str, Any] = {}
+    for name, item in value.items():
+        if item is None:
+            continue
+        if name in {"messages", "tools", "tool_calls"} and isinstance(item, list):
+            item = [_without_nulls(entry) if isinstance(entry, dict) else entry for entry in item]
+        kept[name] = item
+    return kept

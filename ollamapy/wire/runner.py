@@ -1,0 +1,161 @@
+"""What a runner and the daemon say to each other: one JSON object a line, tagged by `type`.
+
+Daemon to runner (stdin): first one `Load`, then any of the other `Request`s at any time.
+Runner to daemon (stdout): `Loading`…, `Ready` or `LoadError`; then for each `Generate` either one `Refusal`, or
+`Output`… and one `Finished`. After `Cancel` a `Finished` with reason "cancel" still comes, unless it was out already.
+`Tokenize` and `Detokenize` are answered without waiting for a decode step. The runner exits when stdin ends.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from ollamapy.wire.options import Options
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Load one model. `num_ctx` is the most one request may use, `pool_tokens` what all share."""
+
+    path: str
+    num_ctx: int
+    pool_tokens: int
+    num_parallel: int
+    adapters: tuple[str, ...] = ()
+    num_batch: int = 512
+    num_gpu: int = -1
+    main_gpu: int | None = None
+    use_mmap: bool | None = None
+    num_thread: int = 0
+    flash_attention: bool | None = None
+    kv_type: str = "f16"
+
+
+class Generate(msgspec.Struct, frozen=True, tag=True):
+    """Continue `prompt`. `context` holds token ids whose text goes before it. `num_ctx` caps this request alone."""
+
+    id: int
+    prompt: str
+    options: Options
+    num_ctx: int
+    context: tuple[int, ...] = ()
+    shift: bool = True
+    """Drop old tokens and go on when the context is full; else stop with reason "length"."""
+    cut: bool = False
+    """Cut a prompt that does not fit in the middle instead of refusing it (template.md section 7)."""
+    add_special: bool = True
+    num_top_logprobs: int = -1
+    """Alternatives per token to report; -1 turns log probabilities off."""
+    wants_tokens: bool = False
+    """Report the token ids of prompt and answer in `Finished`."""
+    scope: str = ""
+    """Requests of different scopes never share cached prefixes."""
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    id: int
+
+
+class Tokenize(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    text: str
+    add_special: bool = True
+
+
+class Detokenize(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    tokens: tuple[int, ...]
+
+
+Request = Load | Generate | Cancel | Tokenize | Detokenize
+
+
+class Loading(msgspec.Struct, frozen=True, tag=True):
+    """Load progress, 0 to 1; also a sign of life."""
+
+    progress: float
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The model is loaded. Texts are those of the special tokens, as templates want them."""
+
+    num_ctx: int
+    num_ctx_train: int
+    pool_tokens: int
+    size_bytes: int
+    vram_bytes: int
+    bos_text: str = ""
+    eos_text: str = ""
+    can_shift: bool = True
+
+
+class LoadError(msgspec.Struct, frozen=True, tag=True):
+    message: str
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`bytes` are the token's own, which may be part of a character only."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
+    top: tuple["TokenLogprob", ...] = ()
+
+
+class Output(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """New text of a request: whole characters, never a part of a stop string. `num_tokens` counts tokens so far."""
+
+    id: int
+    text: str
+    num_tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """The end of a request. Counts are tokens, durations seconds. `num_prompt_cached` were not computed again."""
+
+    id: int
+    reason: Literal["stop", "length", "cancel"]
+    num_prompt: int = 0
+    num_prompt_cached: int = 0
+    num_prompt_dropped: int = 0
+    num_output: int = 0
+    prompt_seconds: float = 0.0
+    output_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    tokens: tuple[int, ...] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A request that cannot be served. `prompt_too_long` carries the counts so that the daemon can drop messages."""
+
+    id: int
+    code: Literal["prompt_too_long", "invalid", "internal"]
+    message: str
+    num_prompt: int = 0
+    limit: int = 0
+
+
+class Tokens(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    tokens: tuple[int, ...]
+
+
+class Text(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    text: str
+
+
+class Stats(msgspec.Struct, frozen=True, tag=True):
+    """What the loop did since the last report: seconds inside decode and outside of it, steps and tokens."""
+
+    num_steps: int
+    num_tokens: int
+    decode_seconds: float
+    host_seconds: float
+
+
+Event = Loading | Ready | LoadError | Output | Finished | Refusal | Tokens | Text | Stats
+
+request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+encode = msgspec.json.Encoder().encode
