@@ -1,22 +1,22 @@
 """Every exception that ollamapy raises on purpose. Imports nothing.
 
-    Error                    500  something failed and we know what
-    ├── InvalidInput         400  the caller sent something wrong; the text says what was wanted
-    │   ├── InvalidName      400  a model name that does not parse
-    │   ├── InvalidDigest    400  a digest that does not parse, or content that does not match it
-    │   └── PromptTooLong    400  the prompt does not fit the context
-    ├── Refused              403  not allowed: a cloud feature, a blocked host
-    ├── NotFound             404  no such model, blob or file
-    ├── Cancelled            499  the caller went away, or the daemon is stopping
-    ├── ModelFileError       500  a GGUF file that cannot be trusted or read
-    ├── StoreError           500  the model directory could not be read or written
-    ├── RemoteError          500  a model could not be fetched
-    ├── TemplateError        500  a prompt template failed or broke its bounds
-    ├── LoadFailed           500  a runner could not load its model
-    ├── RunnerDied           500  a runner ended while it served the request
-    ├── Unsupported          501  understood, and not built yet
-    ├── Busy                 503  the queue is full
-    └── Unreachable          —    client side: no daemon answers
+Error                    500  something failed and we know what
+├── InvalidInput         400  the caller sent something wrong; the text says what was wanted
+│   ├── InvalidName      400  a model name that does not parse
+│   ├── InvalidDigest    400  a digest that does not parse, or content that does not match it
+│   └── PromptTooLong    400  the prompt does not fit the context
+├── Refused              403  not allowed: a cloud feature, a blocked host
+├── NotFound             404  no such model, blob or file
+├── Cancelled            499  the caller went away, or the daemon is stopping
+├── ModelFileError       500  a GGUF file that cannot be trusted or read
+├── StoreError           500  the model directory could not be read or written
+├── RemoteError          500  a model could not be fetched
+├── TemplateError        500  a prompt template failed or broke its bounds
+├── LoadFailed           500  a runner could not load its model
+├── RunnerDied           500  a runner ended while it served the request
+├── Unsupported          501  understood, and not built yet
+├── Busy                 503  the queue is full
+└── Unreachable          —    client side: no daemon answers
 """
 
 
@@ -66,6 +66,10 @@ class Cancelled(Error):
 
 class ModelFileError(Error):
     code = "model_file"
+
+
+class OptionError(Error):
+    code = "option"
 
 
 class StoreError(Error):

@@ -1,4 +1,4 @@
-"""The only reader of environment variables. `Settings.from_env` gives one frozen value; nothing reads the environment later.
+"""The only reader of environment variables: `Settings.from_env` gives one frozen value.
 
 Ollama's variables keep their names and meaning. ollamapy's own begin with OLLAMAPY_.
 """

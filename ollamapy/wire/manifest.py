@@ -17,7 +17,7 @@ class Layer(msgspec.Struct, frozen=True, rename={"media_type": "mediaType", "sou
 
     @property
     def kind(self) -> str:
-        """`model`, `template`, `params` …; the whole media type when it is not Ollama's. The old `prompt` is `template`."""
+        """`model`, `template` (also the old `prompt`), `params` …; the whole media type when it is not Ollama's."""
         kind = self.media_type.removeprefix(_LAYER)
         return "template" if kind == "prompt" else kind
 
@@ -28,7 +28,7 @@ def layer_type(kind: str) -> str:
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):
-    """The layers of a model. Reading ignores unknown fields; pulled manifests are kept byte for byte beside this view."""
+    """The layers of a model. Reading ignores unknown fields, so keep the bytes of what was pulled beside it."""
 
     schema_version: int
     media_type: str = MANIFEST_TYPE
@@ -71,9 +71,7 @@ class Config(msgspec.Struct, frozen=True):
     os: str = "linux"
 
 
-_ALWAYS = frozenset(
-    {"model_format", "model_family", "model_families", "model_type", "file_type", "architecture", "os"}
-)
+_ALWAYS = frozenset({"model_format", "model_family", "model_families", "model_type", "file_type", "architecture", "os"})
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -96,5 +94,7 @@ def decode_config(data: bytes) -> Config:
     """The config in `data`; unknown keys are ignored, null is empty. Raises msgspec.ValidationError or DecodeError."""
     fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     return msgspec.convert(
-        {k: msgspec.json.decode(v) for k, v in fields.items() if bytes(v) != b"null"}, type=Config, strict=True
+        {k: msgspec.json.decode(v) for k, v in fields.items() if bytes(v) != b"null"},
+        type=Config,
+        strict=True,
     )

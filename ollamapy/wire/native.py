@@ -22,15 +22,13 @@ class _Response(msgspec.Struct, frozen=True, omit_defaults=True):
     pass
 
 
-
-
-class ToolFunction(_Request):
+class ToolFunction(_Request, frozen=True):
     name: str = ""
     description: str = ""
     parameters: dict[str, Any] = {}
 
 
-class Tool(_Request):
+class Tool(_Request, frozen=True):
     function: ToolFunction
     type: str = "function"
 
@@ -41,12 +39,12 @@ class ToolCallFunction(msgspec.Struct, frozen=True):
     index: int = 0
 
 
-class ToolCall(_Request):
+class ToolCall(_Request, frozen=True):
     function: ToolCallFunction
     id: str = ""
 
 
-class Message(_Request):
+class Message(_Request, frozen=True):
     """One message of a chat; `role` is lower-cased by whoever reads it from outside."""
 
     role: str
@@ -58,7 +56,7 @@ class Message(_Request):
     tool_call_id: str = ""
 
 
-class _Inference(_Request):
+class _Inference(_Request, frozen=True):
     """What generate and chat share. `options`, `keep_alive`, `think` and `format` are checked by their own readers."""
 
     model: str = ""
@@ -74,7 +72,7 @@ class _Inference(_Request):
     debug_render_only: bool = msgspec.field(default=False, name="_debug_render_only")
 
 
-class GenerateRequest(_Inference):
+class GenerateRequest(_Inference, frozen=True):
     prompt: str = ""
     suffix: str = ""
     system: str = ""
@@ -84,27 +82,27 @@ class GenerateRequest(_Inference):
     images: tuple[str, ...] = ()
 
 
-class ChatRequest(_Inference):
+class ChatRequest(_Inference, frozen=True):
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
 
 
-class TopLogprob(_Response):
+class TopLogprob(_Response, frozen=True):
     token: str
     logprob: float
     bytes: tuple[int, ...] = ()
 
 
-class Logprob(TopLogprob):
+class Logprob(TopLogprob, frozen=True):
     top_logprobs: tuple[TopLogprob, ...] = ()
 
 
-class DebugInfo(_Response):
+class DebugInfo(_Response, frozen=True):
     rendered_template: str
     image_count: int = 0
 
 
-class _Answer(_Response):
+class _Answer(_Response, frozen=True):
     """A chunk or the last object. Durations are nanoseconds."""
 
     model: str
@@ -121,24 +119,22 @@ class _Answer(_Response):
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
 
 
-class GenerateResponse(_Answer, kw_only=True):
+class GenerateResponse(_Answer, frozen=True, kw_only=True):
     response: str
     thinking: str = ""
     context: tuple[int, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-class AnswerMessage(_Response):
+class AnswerMessage(_Response, frozen=True):
     role: str
     content: str
     thinking: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-class ChatResponse(_Answer, kw_only=True):
+class ChatResponse(_Answer, frozen=True, kw_only=True):
     message: AnswerMessage
-
-
 
 
 class Details(msgspec.Struct, frozen=True):
@@ -154,7 +150,7 @@ class Details(msgspec.Struct, frozen=True):
     embedding_length: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class ListedModel(_Response):
+class ListedModel(_Response, frozen=True):
     name: str
     model: str
     modified_at: str
@@ -164,11 +160,11 @@ class ListedModel(_Response):
     capabilities: tuple[str, ...] = ()
 
 
-class ListResponse(_Response):
+class ListResponse(_Response, frozen=True):
     models: tuple[ListedModel, ...]
 
 
-class LoadedModel(_Response):
+class LoadedModel(_Response, frozen=True):
     name: str
     model: str
     size: int
@@ -179,11 +175,11 @@ class LoadedModel(_Response):
     context_length: int
 
 
-class PsResponse(_Response):
+class PsResponse(_Response, frozen=True):
     models: tuple[LoadedModel, ...]
 
 
-class ShowRequest(_Request):
+class ShowRequest(_Request, frozen=True):
     model: str = ""
     name: str = ""
     verbose: bool = False
@@ -191,18 +187,18 @@ class ShowRequest(_Request):
     options: dict[str, Any] = {}
 
 
-class Tensor(_Response):
+class Tensor(_Response, frozen=True):
     name: str
     type: str
     shape: tuple[int, ...]
 
 
-class ShownMessage(_Response):
+class ShownMessage(_Response, frozen=True):
     role: str
     content: str
 
 
-class ShowResponse(_Response, kw_only=True):
+class ShowResponse(_Response, frozen=True, kw_only=True):
     license: str = ""
     modelfile: str = ""
     parameters: str = ""
@@ -218,7 +214,7 @@ class ShowResponse(_Response, kw_only=True):
     requires: str = ""
 
 
-class CreateRequest(_Request, rename={"from_": "from"}):
+class CreateRequest(_Request, frozen=True, rename={"from_": "from"}):
     model: str = ""
     name: str = ""
     from_: str = ""
@@ -240,24 +236,24 @@ class CreateRequest(_Request, rename={"from_": "from"}):
     stream: bool = True
 
 
-class CopyRequest(_Request):
+class CopyRequest(_Request, frozen=True):
     source: str = ""
     destination: str = ""
 
 
-class DeleteRequest(_Request):
+class DeleteRequest(_Request, frozen=True):
     model: str = ""
     name: str = ""
 
 
-class PullRequest(_Request):
+class PullRequest(_Request, frozen=True):
     model: str = ""
     name: str = ""
     insecure: bool = False
     stream: bool = True
 
 
-class Progress(_Response):
+class Progress(_Response, frozen=True):
     """A line of pull, push or create. Sizes are bytes."""
 
     status: str
@@ -266,7 +262,7 @@ class Progress(_Response):
     completed: int = 0
 
 
-class VersionResponse(_Response):
+class VersionResponse(_Response, frozen=True):
     """`version` is the emulated level of Ollama's API, `ollamapy` this program's own release."""
 
     version: str
@@ -278,11 +274,11 @@ class CloudStatus(msgspec.Struct, frozen=True):
     source: str
 
 
-class StatusResponse(_Response):
+class StatusResponse(_Response, frozen=True):
     cloud: CloudStatus
 
 
-class ErrorResponse(_Response):
+class ErrorResponse(_Response, frozen=True):
     error: str
     hint: str = ""
 

@@ -16,6 +16,7 @@ from ollamapy.wire.options import Options
 class Load(msgspec.Struct, frozen=True, tag=True):
     """Load one model. `num_ctx` is the most one request may use, `pool_tokens` what all share."""
 
+    engine: Literal["llama", "echo"]
     path: str
     num_ctx: int
     pool_tokens: int

@@ -1,0 +1,180 @@
+"""The echo engine: answers with its prompt, one byte a token. Needs no weights; for tests and for a first look.
+
+The next token is a function of the tokens in the slot alone, so every scheduling of the same requests must give the
+same answers. `tokenize` closes a prompt with the mark END_OF_PROMPT; the answer is what stands before the mark.
+
+Switches in the GGUF file's metadata slow it down or break it on purpose: `echo.load_seconds`, `echo.step_seconds`,
+`echo.token_seconds` (per prompt token), and `echo.fault`: a key of `_FAULTS` after `load-`, `prefill-` or `decode-`.
+"""
+
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ollamapy.errors import LoadFailed
+from ollamapy.runner.model import Chunk, Decoded, ModelInfo
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Load, TokenLogprob
+
+END_OF_PROMPT = 256
+END_OF_ANSWER = 257
+NUM_SLOTS = 256
+_MAX_HEADER_BYTES = 1 << 20
+
+_FAULTS: dict[str, Callable[[], None]] = {
+    "exit": lambda: os._exit(3),
+    "abort": lambda: os.kill(os.getpid(), signal.SIGABRT),
+    "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+
+def load(request: Load, on_progress: Callable[[float], None]) -> "EchoModel":
+    """Loads the echo model that the file at `request.path` describes. Raises LoadFailed."""
+    switches = _read_switches(Path(request.path))
+    fault = str(switches.get("fault", ""))
+    on_progress(0.5)
+    time.sleep(float(switches.get("load_seconds", 0.0)))
+    if fault == "load-error":
+        raise LoadFailed("the echo model was told not to load")
+    _strike(fault, "load")
+    on_progress(1.0)
+    return EchoModel(request, switches, fault)
+
+
+class EchoModel:
+    """A Model whose memory is a list of token ids per slot."""
+
+    def __init__(self, request: Load, switches: dict[str, Any], fault: str) -> None:
+        self.info = ModelInfo(
+            num_ctx_train=int(switches.get("context_length", 4096)),
+            pool_tokens=request.pool_tokens,
+            num_slots=min(request.num_parallel, NUM_SLOTS),
+            max_batch=max(request.num_batch, NUM_SLOTS),
+            size_bytes=Path(request.path).stat().st_size,
+            vram_bytes=0,
+            can_shift=True,
+            adds_bos=False,
+        )
+        self._cells: dict[int, list[int]] = {}
+        self._rows: list[int] = []
+        self._step_seconds = float(switches.get("step_seconds", 0.0))
+        self._token_seconds = float(switches.get("token_seconds", 0.0))
+        self._fault = fault
+
+    def tokenize(self, text: str, add_special: bool) -> list[int]:
+        return [*text.encode(), *([END_OF_PROMPT] if add_special else [])]
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return b"".join(self.piece(token) for token in tokens).decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    def is_end(self, token: int) -> bool:
+        return token == END_OF_ANSWER
+
+    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> "_EchoSampler":
+        return _EchoSampler(self)
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        num_tokens = sum(len(chunk.tokens) for chunk in chunks)
+        _strike(self._fault, "prefill" if num_tokens > len(chunks) else "decode")
+        time.sleep(self._step_seconds + self._token_seconds * num_tokens)
+        used = sum(len(cells) for cells in self._cells.values())
+        if used + num_tokens > self.info.pool_tokens:
+            return Decoded.NO_ROOM
+        self._rows = []
+        for chunk in chunks:
+            cells = self._cells.setdefault(chunk.slot, [])
+            assert len(cells) == chunk.start, "positions must follow each other"
+            cells.extend(chunk.tokens)
+            if chunk.wants_output:
+                self._rows.append(_next_token(cells))
+        return Decoded.OK
+
+    def next_token(self, row: int) -> int:
+        return self._rows[row]
+
+    def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob:
+        text = self.piece(token)
+        alternative = TokenLogprob(text.decode("utf-8", "replace"), 0.0, tuple(text))
+        return TokenLogprob(alternative.token, 0.0, alternative.bytes, (alternative,) * min(num_top, 1))
+
+    def remove(self, slot: int, start: int, end: int) -> bool:
+        cells = self._cells.get(slot, [])
+        del cells[start : len(cells) if end < 0 else end]
+        if not cells:
+            self._cells.pop(slot, None)
+        return True
+
+    def move(self, slot: int, start: int, end: int, delta: int) -> None:
+        """Nothing to do: a list closes its gaps by itself."""
+
+    def close(self) -> None:
+        self._cells.clear()
+
+
+class _EchoSampler:
+    def __init__(self, model: EchoModel) -> None:
+        self._model = model
+
+    def sample(self, row: int) -> int:
+        return self._model.next_token(row)
+
+    def close(self) -> None:
+        pass
+
+
+def _next_token(cells: Sequence[int]) -> int:
+    """The token after `cells`: byte k of the prompt when k bytes of answer stand there already."""
+    if END_OF_PROMPT not in cells:
+        return END_OF_ANSWER
+    mark = len(cells) - 1 - cells[::-1].index(END_OF_PROMPT)
+    num_answered = len(cells) - 1 - mark
+    prompt = [token for token in cells[:mark] if token < 256]
+    return prompt[num_answered] if num_answered < len(prompt) else END_OF_ANSWER
+
+
+def _strike(fault: str, stage: str) -> None:
+    action = fault.removeprefix(f"{stage}-")
+    if action != fault and action in _FAULTS:
+        _FAULTS[action]()
+
+
+def _read_switches(path: Path) -> dict[str, Any]:
+    """The `echo.*` scalars and strings of the header. The daemon's own reader has checked the file before."""
+    with path.open("rb") as file:
+        data = file.read(_MAX_HEADER_BYTES)
+    try:
+        return {k.removeprefix("echo."): v for k, v in _metadata(data) if k.startswith("echo.")}
+    except (struct.error, UnicodeDecodeError, KeyError) as error:
+        raise LoadFailed(f"{path.name} is not an echo model: {error}") from error
+
+
+def _metadata(data: bytes) -> list[tuple[str, Any]]:
+    scalars = {4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q"}
+    _, _, _, count = struct.unpack_from("<4sIQQ", data)
+    at, found = 24, []
+
+    def text() -> str:
+        nonlocal at
+        (length,) = struct.unpack_from("<Q", data, at)
+        at += 8 + length
+        return data[at - length : at].decode()
+
+    for _ in range(count):
+        key = text()
+        (kind,) = struct.unpack_from("<I", data, at)
+        at += 4
+        if kind == 8:
+            found.append((key, text()))
+            continue
+        (value,) = struct.unpack_from(scalars[kind], data, at)
+        at += struct.calcsize(scalars[kind])
+        found.append((key, value))
+    return found

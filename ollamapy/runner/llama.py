@@ -1,0 +1,355 @@
+"""The llama.cpp engine: one model, one context, one unified KV pool. The only module that imports llama_cpp.
+
+Lives in runner processes only: an assertion or a crash in native code ends this process and no other.
+Arrays of the batch are allocated once; samplers are native, so nothing here costs time per vocabulary entry.
+"""
+
+import ctypes
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as native
+import numpy as np
+import numpy.typing as npt
+
+from ollamapy.errors import LoadFailed
+from ollamapy.runner.model import Chunk, Decoded, ModelInfo
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Load, TokenLogprob
+
+_MAX_SLOTS = 256
+_MAX_RECURRENT_SLOTS = 8
+"""Recurrent and hybrid models hold a whole state per slot."""
+_UBATCH = 512
+_KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8}
+_KV_TYPE_BITS = {
+    "f32": 32,
+    "f16": 16,
+    "bf16": 16,
+    "q4_0": 4.5,
+    "q4_1": 5,
+    "q5_0": 5.5,
+    "q5_1": 6,
+    "q8_0": 8.5,
+}
+_FLASH = {None: -1, False: 0, True: 1}
+
+
+def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
+    """Loads the GGUF file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
+    native.llama_backend_init()
+    model = _load_weights(request, on_progress)
+    try:
+        return LlamaModel(request, model, _make_context(request, model))
+    except LoadFailed:
+        native.llama_model_free(model)
+        raise
+
+
+def _load_weights(request: Load, on_progress: Callable[[float], None]) -> Any:
+    params = native.llama_model_default_params()
+    params.n_gpu_layers = request.num_gpu
+    params.main_gpu = request.main_gpu or 0
+    if request.use_mmap is not None:
+        params.load_mode = native.LLAMA_LOAD_MODE_MMAP if request.use_mmap else native.LLAMA_LOAD_MODE_NONE
+
+    @native.llama_progress_callback  # type: ignore[untyped-decorator]
+    def progress(fraction: float, _: Any) -> bool:
+        on_progress(fraction)
+        return True
+
+    params.progress_callback = progress
+    model = native.llama_model_load_from_file(os.fsencode(request.path), params)
+    if not model:
+        raise LoadFailed(f"llama.cpp could not load {Path(request.path).name}")
+    return model
+
+
+def _make_context(request: Load, model: Any) -> Any:
+    params = native.llama_context_default_params()
+    num_slots = _num_slots(request, model)
+    params.n_ctx = request.pool_tokens
+    params.n_batch = max(request.num_batch, num_slots)
+    params.n_ubatch = min(params.n_batch, max(_UBATCH, num_slots))
+    params.n_seq_max = num_slots
+    params.n_outputs_max = num_slots
+    params.kv_unified = True
+    params.swa_full = False
+    params.n_threads = params.n_threads_batch = request.num_thread or num_cores()
+    params.flash_attn_type = _FLASH[request.flash_attention]
+    params.type_k = params.type_v = _kv_type(request)
+    context = native.llama_init_from_model(model, params)
+    if not context:
+        raise LoadFailed(
+            f"llama.cpp could not make a context of {request.pool_tokens} tokens",
+            hint="a smaller num_ctx needs less memory",
+        )
+    return context
+
+
+def _num_slots(request: Load, model: Any) -> int:
+    has_states = native.llama_model_is_recurrent(model) or native.llama_model_is_hybrid(model)
+    return min(request.num_parallel, _MAX_RECURRENT_SLOTS if has_states else _MAX_SLOTS)
+
+
+def _kv_type(request: Load) -> int:
+    if request.kv_type not in _KV_TYPES:
+        raise LoadFailed(f"unknown KV cache type {request.kv_type!r}", hint=f"one of {', '.join(_KV_TYPES)}")
+    return _KV_TYPES[request.kv_type]
+
+
+def _kv_bytes(model: Any, pool_tokens: int, kv_type: str) -> int:
+    """What keys and values of `pool_tokens` take, for a model whose layers are all alike."""
+    num_heads = native.llama_model_n_head(model)
+    if num_heads <= 0:
+        return 0
+    width = native.llama_model_n_embd(model) // num_heads * native.llama_model_n_head_kv(model)
+    cells = 2 * native.llama_model_n_layer(model) * width * pool_tokens
+    return int(cells * _KV_TYPE_BITS[kv_type] / 8)
+
+
+def num_cores() -> int:
+    """Physical cores that this process may run on: hyper-threads share the units that llama.cpp keeps busy."""
+    cores = set()
+    for cpu in os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text())
+        except OSError:
+            cores.add(str(cpu))
+    return max(len(cores), 1)
+
+
+class LlamaModel:
+    """A Model on llama.cpp."""
+
+    def __init__(self, request: Load, model: Any, context: Any) -> None:
+        self._model = model
+        self._context = context
+        self._vocab = native.llama_model_get_vocab(model)
+        self._memory = native.llama_get_memory(context)
+        self._num_vocab = native.llama_vocab_n_tokens(self._vocab)
+        if request.adapters:
+            self._apply_adapters(request.adapters)
+        self.info = self._describe(request)
+        self._batch = _Batch(native.llama_n_batch(context))
+        self._pieces: dict[int, bytes] = {}
+        self._warm_up()
+
+    def _describe(self, request: Load) -> ModelInfo:
+        context, model = self._context, self._model
+        pool_tokens = native.llama_n_ctx(context)
+        num_layers = native.llama_model_n_layer(model)
+        size_bytes = native.llama_model_size(model) + _kv_bytes(model, pool_tokens, request.kv_type)
+        share = 0.0
+        if native.llama_supports_gpu_offload() and request.num_gpu != 0:
+            share = 1.0 if request.num_gpu < 0 else min(1.0, request.num_gpu / (num_layers + 1))
+        bos, eos = native.llama_vocab_bos(self._vocab), native.llama_vocab_eos(self._vocab)
+        return ModelInfo(
+            num_ctx_train=native.llama_model_n_ctx_train(model),
+            pool_tokens=pool_tokens,
+            num_slots=native.llama_n_seq_max(context),
+            max_batch=native.llama_n_batch(context),
+            size_bytes=size_bytes,
+            vram_bytes=int(size_bytes * share),
+            can_shift=bool(self._memory) and native.llama_memory_can_shift(self._memory),
+            adds_bos=native.llama_vocab_get_add_bos(self._vocab),
+            bos_text=self._special_text(bos),
+            eos_text=self._special_text(eos),
+        )
+
+    def _special_text(self, token: int) -> str:
+        return self._raw_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def _apply_adapters(self, paths: Sequence[str]) -> None:
+        adapters = [native.llama_adapter_lora_init(self._model, os.fsencode(path)) for path in paths]
+        for path, adapter in zip(paths, adapters, strict=True):
+            if not adapter:
+                raise LoadFailed(f"llama.cpp could not load the adapter {Path(path).name}")
+        array = (native.llama_adapter_lora_p_ctypes * len(adapters))(*adapters)
+        scales = (ctypes.c_float * len(adapters))(*[1.0] * len(adapters))
+        if native.llama_set_adapters_lora(self._context, array, len(adapters), scales) != 0:
+            raise LoadFailed("llama.cpp could not apply the adapters")
+
+    def _warm_up(self) -> None:
+        """One token through the graph, so that the first request does not pay for page faults and set-up."""
+        token = max(native.llama_vocab_bos(self._vocab), 0)
+        self.decode([Chunk(0, 0, [token], True)])
+        native.llama_memory_clear(self._memory, True)
+
+    # Text
+
+    def tokenize(self, text: str, add_special: bool) -> list[int]:
+        info = getattr(self, "info", None)
+        if info and add_special and info.adds_bos and info.bos_text and text.startswith(info.bos_text):
+            text = text.removeprefix(info.bos_text)
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        tokens = (native.llama_token * size)()
+        count = native.llama_tokenize(self._vocab, data, len(data), tokens, size, add_special, True)
+        if count < 0:
+            size = -count
+            tokens = (native.llama_token * size)()
+            count = native.llama_tokenize(self._vocab, data, len(data), tokens, size, add_special, True)
+        return list(tokens[:count])
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        valid = [token for token in tokens if 0 <= token < self._num_vocab]
+        return b"".join(self._raw_piece(token, special=True) for token in valid).decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._raw_piece(token, special=False)
+        return piece
+
+    def _raw_piece(self, token: int, *, special: bool) -> bytes:
+        size = 64
+        buffer = ctypes.create_string_buffer(size)
+        count = native.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+        if count < 0:
+            buffer = ctypes.create_string_buffer(-count)
+            count = native.llama_token_to_piece(self._vocab, token, buffer, -count, 0, special)
+        return buffer.raw[:count]
+
+    def is_end(self, token: int) -> bool:
+        return bool(native.llama_vocab_is_eog(self._vocab, token))
+
+    # Steps
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        code = native.llama_decode(self._context, self._batch.fill(chunks))
+        if code == 0:
+            return Decoded.OK
+        if code == 1:
+            return Decoded.NO_ROOM
+        raise RuntimeError(f"llama_decode failed with code {code}")
+
+    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> "LlamaSampler":
+        return LlamaSampler(self, make_chain(options, num_ctx, self._num_vocab, prompt))
+
+    def sample(self, chain: Any, row: int) -> int:
+        """The token that `chain` picks from logits row `row`; the chain remembers it."""
+        return int(native.llama_sampler_sample(chain, self._context, self._batch.outputs[row]))
+
+    def logits(self, row: int) -> npt.NDArray[np.float32]:
+        """A copy of logits row `row`, shape (vocabulary,)."""
+        pointer = native.llama_get_logits_ith(self._context, self._batch.outputs[row])
+        return np.ctypeslib.as_array(pointer, (self._num_vocab,)).copy()
+
+    def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob:
+        logits = self.logits(row).astype(np.float64)
+        logits -= logits.max()
+        logprobs = logits - np.log(np.exp(logits).sum())
+        best = np.argpartition(logprobs, -num_top)[-num_top:] if num_top else np.empty(0, np.int64)
+        top = sorted(best.tolist(), key=lambda index: -logprobs[index])
+        return self._named(token, logprobs, tuple(self._named(index, logprobs) for index in top))
+
+    def _named(self, token: int, logprobs: npt.NDArray[np.float64], top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+        data = self._raw_piece(token, special=True)
+        return TokenLogprob(data.decode("utf-8", "replace"), float(logprobs[token]), tuple(data), top)
+
+    # Memory
+
+    def remove(self, slot: int, start: int, end: int) -> bool:
+        return bool(native.llama_memory_seq_rm(self._memory, slot, start, end))
+
+    def move(self, slot: int, start: int, end: int, delta: int) -> None:
+        native.llama_memory_seq_add(self._memory, slot, start, end, delta)
+
+    def close(self) -> None:
+        native.llama_free(self._context)
+        native.llama_model_free(self._model)
+
+
+class LlamaSampler:
+    """A native sampler chain of one sequence."""
+
+    def __init__(self, model: LlamaModel, chain: Any) -> None:
+        self._model = model
+        self._chain = chain
+
+    def sample(self, row: int) -> int:
+        return self._model.sample(self._chain, row)
+
+    def close(self) -> None:
+        if self._chain:
+            native.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+def make_chain(options: Options, num_ctx: int, num_vocab: int, prompt: Sequence[int]) -> Any:
+    """A sampler chain in llama.cpp's own order: penalties, top-k, typical, top-p, min-p, temperature, choice."""
+    chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
+
+    def add(sampler: Any) -> None:
+        native.llama_sampler_chain_add(chain, sampler)
+
+    last_n = num_ctx if options.repeat_last_n < 0 else options.repeat_last_n
+    if last_n and (options.repeat_penalty != 1.0 or options.frequency_penalty or options.presence_penalty):
+        penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
+        add(native.llama_sampler_init_penalties(num_vocab, last_n, *penalties))
+        for token in prompt[-last_n:]:
+            native.llama_sampler_accept(chain, token)
+    if options.temperature <= 0:
+        add(native.llama_sampler_init_greedy())
+        return chain
+    if options.top_k > 0:
+        add(native.llama_sampler_init_top_k(options.top_k))
+    if options.typical_p < 1.0:
+        add(native.llama_sampler_init_typical(options.typical_p, 1))
+    if options.top_p < 1.0:
+        add(native.llama_sampler_init_top_p(options.top_p, 1))
+    if options.min_p > 0.0:
+        add(native.llama_sampler_init_min_p(options.min_p, 1))
+    add(native.llama_sampler_init_temp(options.temperature))
+    seed = secrets.randbits(32) if options.seed < 0 else options.seed & 0xFFFFFFFF
+    add(native.llama_sampler_init_dist(seed))
+    return chain
+
+
+class _Batch:
+    """A llama_batch over numpy arrays that are allocated once. `outputs[row]` is the batch index of a logits row."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._pos = np.zeros(size, np.int32)
+        self._slot = np.zeros(size, np.int32)
+        self._num_slots = np.ones(size, np.int32)
+        self._wants = np.zeros(size, np.int8)
+        self._batch = native.llama_batch()
+        self._batch.embd = None
+        self._batch.token = _pointer(self._token, ctypes.c_int32)
+        self._batch.pos = _pointer(self._pos, ctypes.c_int32)
+        self._batch.n_seq_id = _pointer(self._num_slots, ctypes.c_int32)
+        self._batch.logits = _pointer(self._wants, ctypes.c_int8)
+        base, width = self._slot.ctypes.data, self._slot.itemsize
+        self._slot_pointers = (ctypes.POINTER(ctypes.c_int32) * size)(
+            *(ctypes.cast(base + k * width, ctypes.POINTER(ctypes.c_int32)) for k in range(size))
+        )
+        self._batch.seq_id = ctypes.cast(self._slot_pointers, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
+        self.outputs: list[int] = []
+
+    def fill(self, chunks: Sequence[Chunk]) -> Any:
+        """The batch of `chunks`, one after the other."""
+        at = 0
+        self.outputs = []
+        for chunk in chunks:
+            end = at + len(chunk.tokens)
+            self._token[at:end] = chunk.tokens
+            self._pos[at:end] = np.arange(chunk.start, chunk.start + end - at) if end - at > 1 else chunk.start
+            self._slot[at:end] = chunk.slot
+            self._wants[at:end] = 0
+            if chunk.wants_output:
+                self._wants[end - 1] = 1
+                self.outputs.append(end - 1)
+            at = end
+        self._batch.n_tokens = at
+        return self._batch
+
+
+def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
+    return array.ctypes.data_as(ctypes.POINTER(kind))

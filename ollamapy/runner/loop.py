@@ -1,0 +1,298 @@
+"""The decode loop of a runner: takes messages, asks the scheduler for a step, decodes, samples, sends text.
+
+Owns the sequences and every effect of a step. It must never wait for the daemon while sequences run, and nothing
+here may cost time in proportion to the vocabulary.
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ollamapy.errors import InvalidInput
+from ollamapy.runner.model import Chunk, Decoded, Model
+from ollamapy.runner.pace import Pace
+from ollamapy.runner.scheduler import Planned, Scheduler, Step
+from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
+from ollamapy.runner.text import TextStream
+from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
+
+MAX_REPEATS = 30
+"""So many identical tokens after another end an answer: the model is stuck."""
+_STATS_STEPS = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A Generate with its prompt as token ids."""
+
+    request: Generate
+    tokens: list[int]
+    received: float
+
+
+class Closed:
+    """The daemon closed the pipe: the runner ends."""
+
+
+Message = Submission | Cancel | Closed
+Send = Callable[[list[Event]], None]
+
+
+class Loop:
+    """Runs until `Closed` arrives. `send` gets the events of a step in one list."""
+
+    def __init__(self, model: Model, send: Send, *, num_parallel: int) -> None:
+        info = model.info
+        self._model = model
+        self._send = send
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._scheduler = Scheduler(
+            pool_tokens=info.pool_tokens,
+            num_slots=min(num_parallel, info.num_slots),
+            max_batch=info.max_batch,
+        )
+        self._pace = Pace(info.max_batch)
+        self._events: list[Event] = []
+        self._is_closed = False
+        self._meter = _Meter()
+
+    def put(self, message: Message) -> None:
+        """Hands a message to the loop; safe from any thread."""
+        self._inbox.put(message)
+
+    def run(self) -> None:
+        """Serves until Closed."""
+        while True:
+            self._take_messages()
+            if self._is_closed:
+                return
+            started = time.perf_counter()
+            step = self._scheduler.next_step(self._pace.budget(self._scheduler.num_decoding))
+            self._run_step(step)
+            self._flush()
+            self._meter.step_seconds += time.perf_counter() - started
+            if self._meter.num_steps >= _STATS_STEPS or self._scheduler.is_idle:
+                self._send([self._meter.take()])
+                if self._scheduler.is_idle:
+                    self._scheduler.check()
+
+    def _flush(self) -> None:
+        if self._events:
+            self._send(self._events)
+            self._events = []
+
+    # Messages
+
+    def _take_messages(self) -> None:
+        """Takes everything that has arrived; waits for the first message while there is nothing to do."""
+        while True:
+            try:
+                message = self._inbox.get(block=self._scheduler.is_idle and not self._is_closed)
+            except queue.Empty:
+                self._flush()
+                return
+            match message:
+                case Submission():
+                    self._admit_request(message)
+                case Cancel():
+                    self._cancel(message.id)
+                case Closed():
+                    self._is_closed = True
+                    return
+            if self._scheduler.is_idle:
+                self._flush()
+
+    def _admit_request(self, submission: Submission) -> None:
+        try:
+            self._scheduler.submit(self._make_sequence(submission))
+        except InvalidInput as error:
+            self._events.append(Refusal(submission.request.id, "invalid", error.message))
+        except _TooLong as error:
+            self._events.append(
+                Refusal(submission.request.id, "prompt_too_long", str(error), error.num_prompt, error.limit)
+            )
+
+    def _make_sequence(self, submission: Submission) -> Sequence:
+        request, tokens = submission.request, submission.tokens
+        num_ctx = min(request.num_ctx, self._model.info.pool_tokens)
+        dropped = 0
+        if not tokens:
+            raise InvalidInput("the prompt holds no tokens")
+        if len(tokens) > num_ctx - 1:
+            if not request.cut:
+                raise _TooLong(len(tokens), num_ctx)
+            cut = cut_prompt(tokens, num_ctx, request.options.num_keep, self._model.info.adds_bos)
+            tokens, dropped = cut, len(tokens) - len(cut)
+        return Sequence(
+            request=request,
+            tokens=list(tokens),
+            sampler=self._model.sampler(request.options, num_ctx, tokens),
+            text=TextStream(request.options.stop),
+            prompt_tokens=tokens,
+            num_dropped=dropped,
+            submitted=submission.received,
+        )
+
+    def _cancel(self, request_id: int) -> None:
+        sequence = self._scheduler.find(request_id)
+        if sequence:
+            self._finish(sequence, "cancel")
+
+    # A step
+
+    def _run_step(self, step: Step) -> None:
+        for _, slot in step.preempted:
+            self._model.remove(slot, 0, -1)
+        if not step.planned:
+            return
+        started = time.perf_counter()
+        for planned in step.planned:
+            if planned.sequence.started is None:
+                planned.sequence.started = started
+        outcome = self._model.decode([_chunk(p) for p in step.planned])
+        seconds = time.perf_counter() - started
+        self._meter.add_step(sum(p.count for p in step.planned), seconds)
+        if outcome is Decoded.NO_ROOM:
+            self._give_way()
+            return
+        self._pace.observe(step.num_prefill, seconds)
+        row = 0
+        for planned in step.planned:
+            is_last = planned.is_last
+            planned.sequence.num_computed += planned.count
+            if is_last:
+                self._advance(planned.sequence, row)
+                row += 1
+
+    def _give_way(self) -> None:
+        """The engine found no cells although the books say there are: the youngest sequence waits."""
+        log.warning("no room in the pool state=%r", self._scheduler)
+        for sequence in self._scheduler.running:
+            self._model.remove(sequence.slot, sequence.num_computed, -1)
+        preempted = self._scheduler.preempt_youngest()
+        if preempted:
+            self._model.remove(preempted[1], 0, -1)
+            return
+        sequence = self._scheduler.running[0]
+        self._fail(sequence, "the engine found no room for the sequence in the KV pool")
+
+    def _advance(self, sequence: Sequence, row: int) -> None:
+        """Samples the next token of a sequence. Trouble with one sequence ends that one only."""
+        try:
+            self._take_token(sequence, row, sequence.sampler.sample(row))
+        except Exception as error:  # the seam between one request and all others
+            log.exception("sequence failed id=%d", sequence.id)
+            self._fail(sequence, f"{type(error).__name__}: {error}")
+
+    def _take_token(self, sequence: Sequence, row: int, token: int) -> None:
+        now = time.perf_counter()
+        if sequence.answered is None:
+            sequence.answered = now
+        if self._model.is_end(token):
+            sequence.num_output += 1
+            self._finish(sequence, "stop")
+            return
+        num_top = sequence.request.num_top_logprobs
+        if num_top >= 0:
+            sequence.pending_logprobs.append(self._model.logprob(row, token, num_top))
+        sequence.append(token)
+        text = sequence.text.push(self._model.piece(token))
+        if text:
+            self._emit(sequence, text)
+        if sequence.text.is_stopped or sequence.num_repeats >= MAX_REPEATS:
+            self._finish(sequence, "stop")
+        elif sequence.num_output >= sequence.max_output or (sequence.is_full and not self._shift(sequence)):
+            self._finish(sequence, "length")
+
+    def _shift(self, sequence: Sequence) -> bool:
+        """Drops old tokens so that the sequence can go on; False when it may not or the engine cannot."""
+        request, info = sequence.request, self._model.info
+        if not (request.shift and info.can_shift):
+            return False
+        start, end = shift_range(len(sequence.tokens), request.num_ctx, request.options.num_keep, info.adds_bos)
+        if end <= start or not self._model.remove(sequence.slot, start, end):
+            return False
+        self._model.move(sequence.slot, end, sequence.num_computed, start - end)
+        del sequence.tokens[start:end]
+        sequence.num_computed -= end - start
+        log.info("context shifted id=%d dropped=%d kept=%d", sequence.id, end - start, start)
+        return True
+
+    # Endings
+
+    def _emit(self, sequence: Sequence, text: str) -> None:
+        logprobs = tuple(sequence.pending_logprobs)
+        sequence.pending_logprobs.clear()
+        self._events.append(Output(sequence.id, text, sequence.num_output, logprobs))
+
+    def _finish(self, sequence: Sequence, reason: str) -> None:
+        rest = "" if reason == "cancel" else sequence.text.finish()
+        if rest or (sequence.pending_logprobs and reason != "cancel"):
+            self._emit(sequence, rest)
+        self._release(sequence)
+        self._events.append(_finished(sequence, reason, time.perf_counter()))
+
+    def _fail(self, sequence: Sequence, message: str) -> None:
+        self._release(sequence)
+        self._events.append(Refusal(sequence.id, "internal", message))
+
+    def _release(self, sequence: Sequence) -> None:
+        slot = self._scheduler.remove(sequence)
+        if slot >= 0:
+            self._model.remove(slot, 0, -1)
+        sequence.sampler.close()
+
+
+class _TooLong(Exception):
+    """A prompt of `num_prompt` tokens for a context of `limit`."""
+
+    def __init__(self, num_prompt: int, limit: int) -> None:
+        super().__init__(f"the prompt has {num_prompt} tokens and exceeds the available context size of {limit} tokens")
+        self.num_prompt = num_prompt
+        self.limit = limit
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Counts steps since the last report."""
+
+    num_steps: int = 0
+    num_tokens: int = 0
+    decode_seconds: float = 0.0
+    step_seconds: float = 0.0
+
+    def add_step(self, num_tokens: int, seconds: float) -> None:
+        self.num_steps += 1
+        self.num_tokens += num_tokens
+        self.decode_seconds += seconds
+
+    def take(self) -> Stats:
+        host = max(self.step_seconds - self.decode_seconds, 0.0)
+        stats = Stats(self.num_steps, self.num_tokens, self.decode_seconds, host)
+        self.num_steps, self.num_tokens, self.decode_seconds, self.step_seconds = 0, 0, 0.0, 0.0
+        return stats
+
+
+def _chunk(planned: Planned) -> Chunk:
+    sequence, start = planned.sequence, planned.sequence.num_computed
+    return Chunk(sequence.slot, start, sequence.tokens[start : start + planned.count], planned.is_last)
+
+
+def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
+    started = sequence.started if sequence.started is not None else now
+    answered = sequence.answered if sequence.answered is not None else now
+    return Finished(
+        id=sequence.id,
+        reason=reason,  # type: ignore[arg-type]
+        num_prompt=sequence.num_prompt,
+        num_prompt_dropped=sequence.num_dropped,
+        num_output=sequence.num_output,
+        prompt_seconds=answered - started,
+        output_seconds=now - answered,
+        queue_seconds=started - sequence.submitted,
+        tokens=(*sequence.prompt_tokens, *sequence.answer) if sequence.request.wants_tokens else (),
+    )

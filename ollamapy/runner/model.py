@@ -1,0 +1,91 @@
+"""The seam between the loop and an engine: `Model`, `Sampler`, and the batch that goes from one to the other.
+
+Two engines use it: `llama.py` (llama.cpp) and `echo.py` (no weights). The loop knows token ids only.
+A *slot* is the engine's name for the place of one sequence in the KV pool, 0 to `num_slots` - 1.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Load, TokenLogprob
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens of one sequence for the positions from `start` on, with logits of the last if wanted."""
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    wants_output: bool
+
+
+class Decoded(Enum):
+    """What became of a batch."""
+
+    OK = "ok"
+    NO_ROOM = "no room"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the loop and the daemon need to know about a loaded model. Sizes are bytes, lengths tokens."""
+
+    num_ctx_train: int
+    pool_tokens: int
+    num_slots: int
+    max_batch: int
+    size_bytes: int
+    vram_bytes: int
+    can_shift: bool
+    adds_bos: bool
+    bos_text: str = ""
+    eos_text: str = ""
+
+
+class Sampler(Protocol):
+    """Picks the tokens of one sequence; owns its random numbers and its memory of past tokens."""
+
+    def sample(self, row: int) -> int:
+        """The next token from logits row `row` of the last batch; remembers it."""
+
+    def close(self) -> None: ...
+
+
+class Model(Protocol):
+    """A loaded model. `tokenize` and `detokenize` may be called from any thread, the rest from the loop's only."""
+
+    info: ModelInfo
+
+    def tokenize(self, text: str, add_special: bool) -> list[int]: ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, special tokens written out."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that `token` adds to an answer; empty for control tokens."""
+
+    def is_end(self, token: int) -> bool: ...
+
+    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> Sampler:
+        """A sampler for a request. Raises InvalidInput for options that the engine cannot take."""
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        """Computes the chunks in one batch. Row k of the logits belongs to the k-th chunk that wants output."""
+
+    def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob: ...
+
+    def remove(self, slot: int, start: int, end: int) -> bool:
+        """Forgets positions [start, end) of a slot; end -1 is "to the last". False if the engine cannot."""
+
+    def move(self, slot: int, start: int, end: int, delta: int) -> None:
+        """Adds `delta` to the positions [start, end) of a slot."""
+
+    def close(self) -> None: ...
+
+
+ModelLoader = Callable[[Load, Callable[[float], None]], Model]
+"""Loads a model and reports progress from 0 to 1 on the way. Raises LoadFailed."""
