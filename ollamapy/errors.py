@@ -46,7 +46,14 @@ class InvalidDigest(InvalidInput):
 
 
 class PromptTooLong(InvalidInput):
+    """Carries the prompt's length and the limit, in tokens."""
+
     code = "prompt_too_long"
+
+    def __init__(self, message: str, *, num_prompt: int = 0, limit: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.num_prompt = num_prompt
+        self.limit = limit
 
 
 class Refused(Error):
