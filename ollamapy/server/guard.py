@@ -1,8 +1,8 @@
 """Decides which requests may come in at all, by their Origin and Host headers. Values in, a decision out.
 
 Two fences, in this order: `Origins` keeps pages of other sites away (CORS), `Hosts` keeps names away that an
-attacker points at this machine (DNS rebinding). Neither ever looks at path or body, nor reads a setting or the network.
-`server/app.py` carries the decisions out.
+attacker points at this machine (DNS rebinding). Neither ever looks at path or body, nor at the clock, disk or network;
+the two functions at the end ask the system, once. `server/app.py` carries the decisions out.
 """
 
 import re
@@ -105,12 +105,7 @@ class Origins:
 
 
 def _always_allowed() -> tuple[str, ...]:
-    local = [
-        f"{scheme}://{host}{port}"
-        for host in _LOCAL_HOSTS
-        for port in ("", ":*")
-        for scheme in ("http", "https")
-    ]
+    local = [f"{scheme}://{host}{port}" for host in _LOCAL_HOSTS for port in ("", ":*") for scheme in ("http", "https")]
     return (*local, *_APPS)
 
 

@@ -50,9 +50,7 @@ def test_an_allowed_origin_goes_on_and_is_named_in_the_answer(entries: tuple[str
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_any_other_origin_is_refused_whatever_the_method(
-    entries: tuple[str, ...], origin: str, method: str
-) -> None:
+def test_any_other_origin_is_refused_whatever_the_method(entries: tuple[str, ...], origin: str, method: str) -> None:
     assert Origins.of(entries).decide(method, origin, HOST) == Stop(403)
 
 
@@ -85,9 +83,7 @@ def test_a_preflight_is_answered_with_what_is_allowed() -> None:
 
 @pytest.mark.parametrize("entry", ["a.example", "ftp://a.example", "localhost:3000"])
 def test_an_origin_that_cannot_be_one_is_refused_at_the_start(entry: str) -> None:
-    with pytest.raises(
-        InvalidInput, match=r"bad origin: origins must contain '\*' or include http://,https://,"
-    ):
+    with pytest.raises(InvalidInput, match=r"bad origin: origins must contain '\*' or include http://,https://,"):
         Origins.of((entry,))
 
 
@@ -171,8 +167,6 @@ def test_listening_on_anything_else_is_noticed(host: str) -> None:
     assert not is_loopback(host)
 
 
-@pytest.mark.parametrize(
-    ("address", "is_own"), [("127.0.0.1", True), ("198.51.100.7", False), ("224.0.0.1", False)]
-)
+@pytest.mark.parametrize(("address", "is_own"), [("127.0.0.1", True), ("198.51.100.7", False), ("224.0.0.1", False)])
 def test_the_kernel_says_which_addresses_are_this_machines(address: str, is_own: bool) -> None:
     assert is_own_address(ip_address(address)) is is_own
