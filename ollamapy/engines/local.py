@@ -1,0 +1,225 @@
+"""Runs a model in a child process on this machine, speaking `wire/runner.py` over its pipes."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+
+from ollamapy.child import Child, Exit
+from ollamapy.engines.base import OnDeath
+from ollamapy.errors import Error, InvalidInput, LoadFailed, PromptTooLong, RunnerDied
+from ollamapy.wire.runner import (
+    Cancel,
+    Detokenize,
+    Event,
+    Finished,
+    Generate,
+    Load,
+    LoadError,
+    Loading,
+    Output,
+    Ready,
+    Refusal,
+    Stats,
+    Text,
+    Tokenize,
+    Tokens,
+    encode,
+    event_decoder,
+)
+
+DIED = (
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
+    "check ollama server logs for details"
+)
+
+log = logging.getLogger(__name__)
+
+
+async def start(request: Load, on_death: OnDeath, stall_seconds: float) -> "LocalRunner":
+    """An Engine: loads `request` in a new child. Raises LoadFailed."""
+    runner = LocalRunner(on_death)
+    try:
+        await runner.load(request, stall_seconds)
+    except BaseException:
+        await asyncio.shield(runner.stop())
+        raise
+    return runner
+
+
+class LocalRunner:
+    """A Runner in a child process. Owns the child and the queues of the requests that it serves."""
+
+    ready: Ready
+
+    def __init__(self, on_death: OnDeath) -> None:
+        self._on_death = on_death
+        self._ids = itertools.count(1)
+        self._queues: dict[int, asyncio.Queue[Event | RunnerDied]] = {}
+        self._loading: asyncio.Queue[Event | RunnerDied] = asyncio.Queue()
+        self._child: Child | None = None
+        self._death: RunnerDied | None = None
+        self._is_stopping = False
+        self._watcher: asyncio.Task[None] | None = None
+        self.stats = Stats(0, 0, 0.0, 0.0)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._child is not None and self._death is None and not self._is_stopping
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child else 0
+
+    async def load(self, request: Load, stall_seconds: float) -> None:
+        """Starts the child and waits until the model is loaded. Raises LoadFailed."""
+        self._child = await Child.start("ollamapy.runner", self._on_line, name=f"runner {request.path[-20:]}")
+        self._watcher = asyncio.create_task(self._watch(self._child))
+        self._child.send(encode(request))
+        while True:
+            match await self._next_sign(stall_seconds):
+                case Ready() as ready:
+                    self.ready = ready
+                    return
+                case LoadError() as failed:
+                    raise LoadFailed(f"unable to load model: {failed.message}{await self._last_words()}")
+                case RunnerDied() as died:
+                    raise LoadFailed(f"model runner ended while loading: {died.hint}") from died
+                case _:
+                    pass
+
+    async def _next_sign(self, stall_seconds: float) -> Event | RunnerDied:
+        timeout = None if stall_seconds == float("inf") else stall_seconds
+        try:
+            return await asyncio.wait_for(self._loading.get(), timeout)
+        except TimeoutError:
+            text = f"timed out waiting for llama-server to start: no progress for {stall_seconds:g} s"
+            raise LoadFailed(text) from None
+
+    async def _last_words(self) -> str:
+        """The error line that the ended child printed last, after a colon."""
+        assert self._child is not None
+        exit_ = await self._child.stop()
+        _, _, line = exit_.reason.partition(": ")
+        return f": {line}" if line else ""
+
+    async def generate(self, request: Generate) -> AsyncIterator[Output | Finished]:
+        """The answer to `request`, which gets an id of this runner's."""
+        request_id = next(self._ids)
+        queue = self._open(request_id)
+        is_done = False
+        try:
+            self._send(msgspec.structs.replace(request, id=request_id))
+            while not is_done:
+                event = await queue.get()
+                if isinstance(event, Output | Finished):
+                    is_done = isinstance(event, Finished)
+                    yield event
+                else:
+                    is_done = True
+                    raise _as_error(event)
+        finally:
+            self._queues.pop(request_id, None)
+            if not is_done:
+                self._send(Cancel(request_id))
+
+    async def tokenize(self, text: str, add_special: bool = True) -> Sequence[int]:
+        """The token ids of `text`."""
+        answer = await self._ask(lambda request_id: Tokenize(request_id, text, add_special))
+        assert isinstance(answer, Tokens)
+        return answer.tokens
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, special tokens written out."""
+        answer = await self._ask(lambda request_id: Detokenize(request_id, tuple(tokens)))
+        assert isinstance(answer, Text)
+        return answer.text
+
+    async def stop(self) -> None:
+        """Ends the child; whoever still waits for it gets RunnerDied."""
+        self._is_stopping = True
+        if self._child:
+            await self._child.stop()
+        if self._watcher:
+            await self._watcher
+
+    async def _ask(self, make: Callable[[int], Tokenize | Detokenize]) -> Event:
+        request_id = next(self._ids)
+        queue = self._open(request_id)
+        try:
+            self._send(make(request_id))
+            event = await queue.get()
+        finally:
+            self._queues.pop(request_id, None)
+        if isinstance(event, RunnerDied | Refusal):
+            raise _as_error(event)
+        return event
+
+    def _open(self, request_id: int) -> "asyncio.Queue[Event | RunnerDied]":
+        if self._death:
+            raise self._death
+        queue: asyncio.Queue[Event | RunnerDied] = asyncio.Queue()
+        self._queues[request_id] = queue
+        return queue
+
+    def _send(self, message: Generate | Cancel | Tokenize | Detokenize) -> None:
+        assert self._child is not None
+        self._child.send(encode(message))
+
+    def _on_line(self, line: bytes) -> None:
+        event = event_decoder.decode(line)
+        match event:
+            case Loading() | Ready() | LoadError():
+                self._loading.put_nowait(event)
+            case Stats():
+                self.stats = _sum(self.stats, event)
+            case _:
+                queue = self._queues.get(event.id)
+                if queue:
+                    queue.put_nowait(event)
+
+    async def _watch(self, child: Child) -> None:
+        exit_ = await child.wait()
+        self._death = _death(exit_)
+        self._loading.put_nowait(self._death)
+        for queue in self._queues.values():
+            queue.put_nowait(self._death)
+        if not self._is_stopping:
+            log.warning("runner died pid=%d reason=%s", child.pid, exit_.reason)
+            for line in exit_.stderr[-10:]:
+                log.warning("runner stderr pid=%d line=%s", child.pid, line)
+            self._on_death(self)
+
+    def __repr__(self) -> str:
+        state = "alive" if self.is_alive else "ended"
+        return f"<LocalRunner {state} pid {self.pid}, {len(self._queues)} requests>"
+
+
+def _death(exit_: Exit) -> RunnerDied:
+    return RunnerDied(f"{DIED}: {exit_.reason}", hint=exit_.reason)
+
+
+def _as_error(event: Event | RunnerDied) -> Error:
+    """The exception for an event that ends a request."""
+    match event:
+        case RunnerDied():
+            return RunnerDied(event.message, hint=event.hint)
+        case Refusal(code="prompt_too_long"):
+            return PromptTooLong(event.message, num_prompt=event.num_prompt, limit=event.limit)
+        case Refusal(code="invalid"):
+            return InvalidInput(event.message)
+        case Refusal():
+            return Error(f"an error was encountered while running the model: {event.message}")
+        case _:
+            return Error(f"the runner sent {type(event).__name__} where an answer was expected")
+
+
+def _sum(a: Stats, b: Stats) -> Stats:
+    return Stats(
+        a.num_steps + b.num_steps,
+        a.num_tokens + b.num_tokens,
+        a.decode_seconds + b.decode_seconds,
+        a.host_seconds + b.host_seconds,
+    )
