@@ -1,0 +1,85 @@
+"""How large a runner is made: the context of a request, the KV pool that all share. Values in, values out."""
+
+from dataclasses import dataclass
+
+from ollamapy.settings import Settings
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Load
+
+DEFAULT_NUM_CTX = 4096
+MIN_NUM_CTX = 4
+MAX_SEQUENCES = 64
+"""Sequences of one model that decode together when nobody sets a bound; more wait."""
+_SHARED_CONTEXTS = 4
+_SHARED_TOKENS = 8192
+_KV_SHARE = 0.25
+"""The part of the free memory that the KV pool may take by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What the plan needs to know of a GGUF file. `kv_bytes` are per token in f16; 0 when unknown."""
+
+    engine: str
+    num_ctx_train: int
+    kv_bytes: int = 0
+    is_embedding: bool = False
+
+
+def request_num_ctx(options: Options, shape: ModelShape, settings: Settings) -> int:
+    """The context of one request: asked, else the environment's, else 4096; at least 4, at most what was trained."""
+    wanted = options.num_ctx or settings.context_length or DEFAULT_NUM_CTX
+    limit = shape.num_ctx_train or wanted
+    return max(MIN_NUM_CTX, min(wanted, limit))
+
+
+def pool_tokens(num_ctx: int, shape: ModelShape, settings: Settings, free_bytes: int) -> int:
+    """Cells of the KV pool: one full context at least, a few when memory allows; every request takes what it needs.
+
+    With OLLAMA_NUM_PARALLEL set, exactly so many contexts.
+    """
+    if settings.num_parallel:
+        return num_ctx * settings.num_parallel
+    affordable = int(free_bytes * _KV_SHARE) // shape.kv_bytes if shape.kv_bytes else _SHARED_TOKENS
+    shared = min(num_ctx * _SHARED_CONTEXTS, _SHARED_TOKENS, affordable)
+    return max(num_ctx, shared)
+
+
+def plan_load(
+    path: str,
+    adapters: tuple[str, ...],
+    options: Options,
+    shape: ModelShape,
+    settings: Settings,
+    free_bytes: int,
+) -> Load:
+    """How to load the model at `path` for a request with these options."""
+    num_ctx = request_num_ctx(options, shape, settings)
+    return Load(
+        engine="echo" if shape.engine == "echo" else "llama",
+        path=path,
+        num_ctx=num_ctx,
+        pool_tokens=pool_tokens(num_ctx, shape, settings, free_bytes),
+        num_parallel=settings.num_parallel or MAX_SEQUENCES,
+        adapters=adapters,
+        num_batch=options.num_batch or 512,
+        num_gpu=options.num_gpu,
+        main_gpu=options.main_gpu,
+        use_mmap=options.use_mmap,
+        num_thread=options.num_thread,
+        flash_attention=settings.flash_attention,
+        kv_type=settings.kv_cache_type,
+    )
+
+
+def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: Options) -> bool:
+    """True when the loaded runner cannot serve the request. A context that fits the pool is never a reason."""
+    return (
+        wanted.num_ctx > pool_tokens_loaded
+        or loaded.adapters != wanted.adapters
+        or loaded.main_gpu != wanted.main_gpu
+        or loaded.num_thread != wanted.num_thread
+        or (options.num_batch is not None and loaded.num_batch != wanted.num_batch)
+        or (wanted.num_gpu >= 0 and loaded.num_gpu != wanted.num_gpu)
+        or (wanted.use_mmap is not None and loaded.use_mmap != wanted.use_mmap)
+    )
