@@ -1,0 +1,72 @@
+"""Owns the child process that renders chat templates: starts it, asks it, replaces it when it hangs or dies."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ollamapy.child import Child
+from ollamapy.errors import TemplateError
+from ollamapy.modelfile.jinja import Render, Rendered
+
+ANSWER_SECONDS = 5.0
+"""Wall time after which a child that bounds its own processor time must be stuck."""
+
+log = logging.getLogger(__name__)
+
+
+class Templates:
+    """Renders Jinja templates out of the daemon's process."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._child: Child | None = None
+        self._waiting: dict[int, asyncio.Future[Rendered]] = {}
+        self._starting = asyncio.Lock()  # two first requests must share one child
+
+    async def render(self, template: str, context: Mapping[str, Any]) -> str:
+        """The prompt. Raises TemplateError."""
+        child = await self._living_child()
+        request = Render(next(self._ids), template, dict(context))
+        future: asyncio.Future[Rendered] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = future
+        try:
+            child.send(msgspec.json.encode(request))
+            rendered = await asyncio.wait_for(future, ANSWER_SECONDS)
+        except TimeoutError:
+            child.kill()
+            raise TemplateError(f"the chat template did not finish within {ANSWER_SECONDS:g} s") from None
+        finally:
+            self._waiting.pop(request.id, None)
+        if rendered.error:
+            raise TemplateError(rendered.error)
+        return rendered.text
+
+    async def close(self) -> None:
+        """Ends the child."""
+        if self._child:
+            await self._child.stop()
+
+    async def _living_child(self) -> Child:
+        async with self._starting:
+            if self._child is None:
+                self._child = await Child.start("ollamapy.modelfile.jinja", self._on_line, name="templates")
+                self._watcher = asyncio.create_task(self._watch(self._child))
+            return self._child
+
+    def _on_line(self, line: bytes) -> None:
+        rendered = msgspec.json.decode(line, type=Rendered)
+        future = self._waiting.get(rendered.id)
+        if future and not future.done():
+            future.set_result(rendered)
+
+    async def _watch(self, child: Child) -> None:
+        exit_ = await child.wait()
+        if self._child is child:
+            self._child = None
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(TemplateError(f"the template process ended: {exit_.reason}"))
