@@ -17,10 +17,12 @@ class TextStream:
 
     def push(self, data: bytes) -> str:
         """The text that is certain after `data`. Sets `is_stopped` when a stop string is complete."""
+        if self.is_stopped:
+            return ""
         self._held += self._decoder.decode(data)
-        end = self._first_stop()
-        if end is not None:
-            text, self._held, self.is_stopped = self._held[:end], "", True
+        start = self._first_stop()
+        if start is not None:
+            text, self._held, self.is_stopped = self._held[:start], "", True
             return text
         keep = self._num_held()
         text, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
@@ -32,8 +34,9 @@ class TextStream:
         return text
 
     def _first_stop(self) -> int | None:
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        return min(found, default=None)
+        """Where the stop string begins that is complete first, so that the cut of `data` makes no difference."""
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        return min(found)[1] if found else None
 
     def _num_held(self) -> int:
         """Length of the longest end of the text that a stop string may begin with."""
