@@ -1,6 +1,8 @@
-"""How large a runner is made: the context of a request, the KV pool that all share. Values in, values out."""
+"""How large a runner is made: the context of a request and the KV pool that all share."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ollamapy.settings import Settings
 from ollamapy.wire.options import Options
@@ -24,6 +26,15 @@ class ModelShape:
     num_ctx_train: int
     kv_bytes: int = 0
     is_embedding: bool = False
+
+
+def available_bytes() -> int:
+    """Memory that this machine can give away without swapping; a guess of half of it where the kernel does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def request_num_ctx(options: Options, shape: ModelShape, settings: Settings) -> int:

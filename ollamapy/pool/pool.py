@@ -14,8 +14,10 @@ from typing import Any
 
 from ollamapy.engines.base import Engine, Runner
 from ollamapy.errors import Cancelled, Error, LoadFailed, RunnerDied
+from ollamapy.names import ModelName
 from ollamapy.pool.state import Action, Demand, Fail, Grant, Phase, PoolState, Start, Stop
 from ollamapy.settings import Settings
+from ollamapy.wire.manifest import Config
 from ollamapy.wire.runner import Load
 
 DEFAULT_MAX_LOADED = 3
@@ -24,12 +26,22 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """Under which model a runner is shown: the one whose request caused the load."""
+
+    name: ModelName
+    manifest_digest: str
+    config: Config
+
+    def __str__(self) -> str:
+        return self.name.short
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A runner as `/api/ps` shows it. `expires_at` is Unix time, infinity for ever."""
 
-    path: str
-    label: Any
-    """What the request that caused the load passed as its label."""
+    label: Label
     size_bytes: int
     vram_bytes: int
     num_ctx: int
@@ -49,15 +61,15 @@ class Pool:
         )
         self._tickets = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[str]] = {}
-        self._labels: dict[int, Any] = {}
-        self._runners: dict[str, tuple[Runner, Any]] = {}
+        self._labels: dict[int, Label] = {}
+        self._runners: dict[str, tuple[Runner, Label]] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closing = False
 
     @contextlib.asynccontextmanager
-    async def lease(self, demand: Demand, label: Any) -> AsyncIterator[Runner]:
+    async def lease(self, demand: Demand, label: Label) -> AsyncIterator[Runner]:
         """The right to use the runner that `demand` names until the block ends.
 
         Waits for a load or for the queue. Raises LoadFailed, Busy; Cancelled when the daemon stops.
@@ -89,7 +101,7 @@ class Pool:
             if entry and entry.phase is not Phase.STARTING:
                 expires_at = now + entry.keep_alive if entry.expires_at is None else entry.expires_at
                 ready = runner.ready
-                found.append(Loaded(key, label, ready.size_bytes, ready.vram_bytes, ready.num_ctx, expires_at))
+                found.append(Loaded(label, ready.size_bytes, ready.vram_bytes, ready.num_ctx, expires_at))
         return sorted(found, key=lambda loaded: -loaded.expires_at)
 
     def expire(self, path: str) -> None:
@@ -139,7 +151,7 @@ class Pool:
             future.set_exception(outcome)
 
     def _start(self, key: str, load: Load) -> None:
-        label = self._labels.get(self._state.queue[0][0])
+        label = self._labels[self._state.queue[0][0]]
         task = asyncio.create_task(self._load(key, load, label), name=f"load {key}")
         self._starting[key] = task
         task.add_done_callback(lambda task: self._on_load_ended(key, task))
@@ -151,7 +163,7 @@ class Pool:
             log.info("load cancelled path=%s", key)
             self._act(self._state.on_stopped(key, time.time()))
 
-    async def _load(self, key: str, load: Load, label: Any) -> None:
+    async def _load(self, key: str, load: Load, label: Label) -> None:
         started = time.monotonic()
         log.info(
             "loading model=%s engine=%s num_ctx=%d pool_tokens=%d", label, load.engine, load.num_ctx, load.pool_tokens
@@ -187,14 +199,14 @@ class Pool:
         log.info("unloaded model=%s", label)
 
     def _on_death(self, key: str) -> None:
-        runner, label = self._runners.get(key, (None, None))
-        if runner is not None:
+        if key in self._runners:
+            runner, label = self._runners[key]
             log.warning("runner lost model=%s", label)
             self._forget(key, runner)
 
     def _forget(self, key: str, runner: Runner) -> None:
         """A runner is gone: once, however it ended."""
-        if self._runners.get(key, (None,))[0] is runner:
+        if key in self._runners and self._runners[key][0] is runner:
             del self._runners[key]
             self._act(self._state.on_stopped(key, time.time()))
 

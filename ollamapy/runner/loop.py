@@ -18,8 +18,6 @@ from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
 
-MAX_REPEATS = 30
-"""So many identical tokens after another end an answer: the model is stuck."""
 _STATS_STEPS = 64
 
 log = logging.getLogger(__name__)
@@ -115,6 +113,9 @@ class Loop:
             self._events.append(
                 Refusal(submission.request.id, "prompt_too_long", str(error), error.num_prompt, error.limit)
             )
+        except Exception as error:  # the seam between one request and all others
+            log.exception("request failed id=%d", submission.request.id)
+            self._events.append(Refusal(submission.request.id, "internal", f"{type(error).__name__}: {error}"))
 
     def _make_sequence(self, submission: Submission) -> Sequence:
         request, tokens = submission.request, submission.tokens
@@ -122,6 +123,8 @@ class Loop:
         dropped = 0
         if not tokens:
             raise InvalidInput("the prompt holds no tokens")
+        if num_ctx < 2:
+            raise InvalidInput(f"num_ctx must be at least 2: found {num_ctx}")
         if len(tokens) > num_ctx - 1:
             if not request.cut:
                 raise _TooLong(len(tokens), num_ctx)
@@ -129,6 +132,7 @@ class Loop:
             tokens, dropped = cut, len(tokens) - len(cut)
         return Sequence(
             request=request,
+            num_ctx=num_ctx,
             tokens=list(tokens),
             sampler=self._model.sampler(request.options, num_ctx, tokens),
             text=TextStream(request.options.stop),
@@ -173,7 +177,7 @@ class Loop:
         log.warning("no room in the pool state=%r", self._scheduler)
         for sequence in self._scheduler.running:
             self._model.remove(sequence.slot, sequence.num_computed, -1)
-        preempted = self._scheduler.preempt_youngest()
+        preempted = self._scheduler.give_way()
         if preempted:
             self._model.remove(preempted[1], 0, -1)
             return
@@ -199,22 +203,23 @@ class Loop:
         num_top = sequence.request.num_top_logprobs
         if num_top >= 0:
             sequence.pending_logprobs.append(self._model.logprob(row, token, num_top))
-        sequence.append(token)
-        text = sequence.text.push(self._model.piece(token))
+        piece = self._model.piece(token)
+        sequence.append(token, piece)
+        text = sequence.text.push(piece)
         if text:
             self._emit(sequence, text)
-        if sequence.text.is_stopped or sequence.num_repeats >= MAX_REPEATS:
+        if sequence.text.is_stopped or sequence.is_stuck:
             self._finish(sequence, "stop")
         elif sequence.num_output >= sequence.max_output or (sequence.is_full and not self._shift(sequence)):
             self._finish(sequence, "length")
 
     def _shift(self, sequence: Sequence) -> bool:
         """Drops old tokens so that the sequence can go on; False when it may not or the engine cannot."""
-        request, info = sequence.request, self._model.info
-        if not (request.shift and info.can_shift):
+        info = self._model.info
+        if not (sequence.request.shift and info.can_shift):
             return False
-        start, end = shift_range(len(sequence.tokens), request.num_ctx, request.options.num_keep, info.adds_bos)
-        if end <= start or not self._model.remove(sequence.slot, start, end):
+        start, end = shift_range(len(sequence.tokens), sequence.num_ctx, sequence.num_keep, info.adds_bos)
+        if not self._model.remove(sequence.slot, start, end):
             return False
         self._model.move(sequence.slot, end, sequence.num_computed, start - end)
         del sequence.tokens[start:end]

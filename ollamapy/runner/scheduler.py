@@ -6,6 +6,8 @@ A step is filled in this order:
 3. waiting sequences are admitted while a slot is free and the pool has cells for their whole prompt.
 When the pool has too few cells for (1), the youngest running sequence is preempted: it gives its cells back and
 waits at the head of the queue. The oldest always goes on, so nobody starves.
+When the engine itself ran out of cells (`give_way`), nobody is admitted until a running sequence has ended: the
+books would let the youngest in again at once.
 """
 
 from collections import deque
@@ -46,12 +48,14 @@ class Scheduler:
     """Owns the queue, the running set and the slots. `pool_tokens` cells are shared by all running sequences."""
 
     def __init__(self, *, pool_tokens: int, num_slots: int, max_batch: int) -> None:
+        assert 1 <= num_slots <= max_batch, "every slot needs a place in the batch"
         self.pool_tokens = pool_tokens
         self.max_batch = max_batch
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self._free_slots = list(range(num_slots - 1, -1, -1))
         self._num_slots = num_slots
+        self._is_tight = False
 
     @property
     def is_idle(self) -> bool:
@@ -75,6 +79,7 @@ class Scheduler:
         elif sequence.stage is Stage.RUNNING:
             self.running.remove(sequence)
             self._free_slots.append(sequence.slot)
+            self._is_tight = False
         sequence.stage = Stage.DONE
         slot, sequence.slot = sequence.slot, -1
         return slot
@@ -91,11 +96,16 @@ class Scheduler:
                 count = min(budget, sequence.num_pending)
                 budget -= count
                 step.planned.append(Planned(sequence, count))
-        if not step.preempted:
+        if not (step.preempted or self._is_tight):
             self._admit(step, budget)
         return step
 
-    def preempt_youngest(self) -> tuple[Sequence, int] | None:
+    def give_way(self) -> tuple[Sequence, int] | None:
+        """The engine has fewer cells than the books say: preempts the youngest and admits nobody for a while."""
+        self._is_tight = len(self.running) > 1
+        return self._preempt_youngest()
+
+    def _preempt_youngest(self) -> tuple[Sequence, int] | None:
         """Takes the youngest running sequence off the pool unless it is the only one; answers it and its slot."""
         if len(self.running) < 2:
             return None
@@ -128,7 +138,7 @@ class Scheduler:
 
     def _make_room(self, step: Step) -> None:
         while self._num_used() > self.pool_tokens:
-            preempted = self.preempt_youngest()
+            preempted = self._preempt_youngest()
             if preempted is None:
                 return
             step.preempted.append(preempted)

@@ -23,6 +23,8 @@ class Sequence:
     """
 
     request: Generate
+    num_ctx: int
+    """The most tokens it may hold: what the request asks for, at most the pool."""
     tokens: list[int]
     sampler: Sampler
     text: TextStream
@@ -39,8 +41,9 @@ class Sequence:
     answered: float | None = None
     """When its first output token was sampled; None before."""
     pending_logprobs: list[TokenLogprob] = field(default_factory=list)
-    last_token: int = -1
+    last_piece: bytes | None = None
     num_repeats: int = 0
+    """Tokens at the end of the answer that say what the one before them said, white space around them aside."""
 
     @property
     def id(self) -> int:
@@ -58,22 +61,35 @@ class Sequence:
     @property
     def max_output(self) -> int:
         """Output tokens after which the answer ends with "length": `num_predict`, at most 10 x num_ctx."""
-        limit = 10 * self.request.num_ctx
+        limit = 10 * self.num_ctx
         asked = self.request.options.num_predict
         return limit if asked < 0 else min(asked, limit)
 
     @property
     def is_full(self) -> bool:
         """True when the next token would not fit the request's context."""
-        return len(self.tokens) >= self.request.num_ctx
+        return len(self.tokens) >= self.num_ctx
 
-    def append(self, token: int) -> None:
-        """Takes a sampled token."""
+    @property
+    def num_keep(self) -> int:
+        """Tokens after BOS that a context shift keeps at the front: -1 asks for the whole prompt."""
+        asked = self.request.options.num_keep
+        return self.num_prompt if asked < 0 else asked
+
+    @property
+    def is_stuck(self) -> bool:
+        """True when the last token has repeated as often as the request allows."""
+        limit = self.request.max_repeats
+        return 0 < limit <= self.num_repeats
+
+    def append(self, token: int, piece: bytes) -> None:
+        """Takes a sampled token and the bytes that it adds to the answer."""
         self.tokens.append(token)
         self.answer.append(token)
         self.num_output += 1
-        self.num_repeats = self.num_repeats + 1 if token == self.last_token else 0
-        self.last_token = token
+        piece = piece.strip()
+        self.num_repeats = self.num_repeats + 1 if piece == self.last_piece else 0
+        self.last_piece = piece
 
     def __repr__(self) -> str:
         return f"<Sequence {self.id} {self.stage.value} {self.num_computed}/{len(self.tokens)} slot {self.slot}>"
@@ -82,17 +98,19 @@ class Sequence:
 def shift_range(num_tokens: int, num_ctx: int, num_keep: int, adds_bos: bool) -> tuple[int, int]:
     """The positions [start, end) that a context shift drops: half of what comes after the kept ones.
 
-    `num_keep` tokens (and BOS) stay at the front; negative keeps as much as possible. At least one token goes and at
-    least one stays behind the gap.
+    `num_keep` tokens (and BOS) stay at the front. At least one token goes and at least one stays behind the gap, so
+    both `num_tokens` and `num_ctx` must be 2 or more.
     """
-    keep = num_ctx - 2 if num_keep < 0 else num_keep + int(adds_bos)
-    keep = max(0, min(keep, num_ctx - 2, num_tokens - 2))
+    keep = max(0, min(num_keep + int(adds_bos), num_ctx - 2, num_tokens - 2))
     drop = max((num_ctx - keep) // 2, 1)
     return keep, min(keep + drop, num_tokens - 1)
 
 
 def cut_prompt(tokens: list[int], num_ctx: int, num_keep: int, adds_bos: bool) -> list[int]:
-    """A prompt that is too long, cut in the middle: the kept front and the newest end (template.md section 7)."""
+    """A prompt that is too long, cut in the middle: the kept front and the newest end (template.md section 7).
+
+    `num_keep` -1 keeps as much of the front as possible. The next token always fits. `num_ctx` must be 2 or more.
+    """
     keep = num_ctx - 1 if num_keep < 0 else min(num_keep + int(adds_bos), num_ctx - 1)
     total = num_ctx - max((num_ctx - keep) // 2, 1)
     tail = max(total - keep, 0)

@@ -115,6 +115,8 @@ class _Answer(_Response, frozen=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    prompt_dropped_count: int = 0
+    """Tokens of the prompt that were left out to make it fit the context; Ollama drops them without a word."""
     logprobs: tuple[Logprob, ...] = ()
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
 
@@ -135,6 +137,23 @@ class AnswerMessage(_Response, frozen=True):
 
 class ChatResponse(_Answer, frozen=True, kw_only=True):
     message: AnswerMessage
+
+
+class EmbedRequest(_Request, frozen=True):
+    model: str = ""
+    input: Any = None
+    truncate: bool | None = None
+    dimensions: int = 0
+    keep_alive: Any = None
+    options: dict[str, Any] = {}
+
+
+class EmbedResponse(_Response, frozen=True):
+    model: str
+    embeddings: tuple[tuple[float, ...], ...]
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
 
 
 class Details(msgspec.Struct, frozen=True):

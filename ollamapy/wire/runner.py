@@ -46,6 +46,8 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     add_special: bool = True
     num_top_logprobs: int = -1
     """Alternatives per token to report; -1 turns log probabilities off."""
+    max_repeats: int = 0
+    """End the answer when a token has followed itself so often: the model is stuck; 0 never ends it."""
     wants_tokens: bool = False
     """Report the token ids of prompt and answer in `Finished`."""
     scope: str = ""

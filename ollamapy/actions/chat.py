@@ -1,0 +1,107 @@
+"""`POST /api/chat`: the next message of a conversation."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import msgspec
+
+from ollamapy.actions import inference
+from ollamapy.actions.headers import Subject
+from ollamapy.actions.inference import Ask, Conversation, End, Part, Timing, Whole
+from ollamapy.actions.services import Services
+from ollamapy.engines.base import Runner
+from ollamapy.errors import InvalidInput, Unsupported
+from ollamapy.modelfile import prompt as prompts
+from ollamapy.units import format_utc, parse_keep_alive
+from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, DebugInfo, Message
+
+
+async def chat(services: Services, request: ChatRequest) -> AsyncIterator[ChatResponse]:
+    """The answer in chunks, or as one object when the request does not stream."""
+    timing = Timing.begin()
+    inference.check_shared(request)
+    if not request.model:
+        raise InvalidInput("model is required")
+    subject = await inference.resolve(services, request.model)
+    if not request.messages and parse_keep_alive(request.keep_alive) == 0:
+        inference.unload(services, subject)
+        yield _reply(request, done=True, done_reason="unload")
+        return
+    _check_capabilities(subject, request)
+    think = inference.effective_think(subject, request.think, request.model)
+    options = inference.options_of(subject, request.options)
+    inference.refuse_unbuilt(request)
+    demand = inference.demand_of(services, subject, options, request.keep_alive)
+    async with services.pool.lease(demand, inference.label_of(subject)) as runner:
+        timing.mark_loaded()
+        if not request.messages:
+            yield _reply(request, done=True, done_reason="load")
+            return
+        message = inference.generate_message(services, subject, request, options)
+        conversation = Conversation(_messages(subject, request), request.tools, think)
+        ask = Ask(message, conversation, request.truncate)
+        async with aclosing(_answer(services, subject, request, runner, ask, timing)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def _check_capabilities(subject: Subject, request: ChatRequest) -> None:
+    """Raises InvalidInput for what the model cannot do, Unsupported for what is not built."""
+    inference.require(subject, request.model, "chat")
+    if request.tools:
+        inference.require_capability(subject, "tools")
+        raise Unsupported("tool calls are not supported yet")
+    if any(message.images for message in request.messages):
+        inference.require_capability(subject, "vision")
+        raise Unsupported("images are not supported yet")
+
+
+def _messages(subject: Subject, request: ChatRequest) -> tuple[Message, ...]:
+    """SYSTEM, the model's MESSAGEs, then the request's."""
+    sent = tuple(msgspec.structs.replace(message, role=message.role.lower()) for message in request.messages)
+    stored = tuple(Message(role, content) for role, content in subject.model.messages)
+    return prompts.assemble(subject.model.system, stored, sent)
+
+
+async def _answer(
+    services: Services, subject: Subject, request: ChatRequest, runner: Runner, ask: Ask, timing: Timing
+) -> AsyncIterator[ChatResponse]:
+    if request.debug_render_only:
+        prompt = await inference.prompt_text(services, subject, runner, ask)
+        yield _reply(request, done=False, debug_info=DebugInfo(rendered_template=prompt))
+        return
+    whole = Whole()
+    async with aclosing(inference.answer(services, subject, runner, ask)) as parts:
+        async for part in parts:
+            match part:
+                case Part() if request.stream:
+                    piece = part.piece
+                    yield _reply(request, piece.content, piece.thinking, done=False, logprobs=part.logprobs)
+                case Part():
+                    whole.add(part)
+                case End():
+                    inference.log_truncation(subject, part)
+                    yield _last(request, whole, part, timing)
+
+
+def _reply(request: ChatRequest, content: str = "", thinking: str = "", **fields: object) -> ChatResponse:
+    return ChatResponse(
+        model=request.model,
+        created_at=format_utc(time.time()),
+        message=AnswerMessage("assistant", content, thinking),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _last(request: ChatRequest, whole: Whole, end: End, timing: Timing) -> ChatResponse:
+    return _reply(
+        request,
+        "".join(whole.content),
+        "".join(whole.thinking),
+        done=True,
+        done_reason=end.finished.reason,
+        logprobs=tuple(whole.logprobs),
+        prompt_dropped_count=end.num_dropped,
+        **timing.durations(end.finished),
+    )

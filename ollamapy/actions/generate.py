@@ -1,0 +1,125 @@
+"""`POST /api/generate`: completion of one prompt."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import msgspec
+
+from ollamapy.actions import inference
+from ollamapy.actions.headers import Subject
+from ollamapy.actions.inference import Ask, Conversation, End, Part, Timing, Whole
+from ollamapy.actions.services import Services
+from ollamapy.engines.base import Runner
+from ollamapy.errors import InvalidInput, Unsupported
+from ollamapy.modelfile import prompt as prompts
+from ollamapy.units import format_utc, parse_keep_alive
+from ollamapy.wire.native import DebugInfo, GenerateRequest, GenerateResponse, Message, Think
+from ollamapy.wire.options import Options
+
+
+async def generate(services: Services, request: GenerateRequest) -> AsyncIterator[GenerateResponse]:
+    """The answer in chunks, or as one object when the request does not stream."""
+    timing = Timing.begin()
+    inference.check_shared(request)
+    subject = await inference.resolve(services, request.model)
+    if not request.prompt and parse_keep_alive(request.keep_alive) == 0:
+        inference.unload(services, subject)
+        yield _reply(request, done=True, done_reason="unload")
+        return
+    _check_modes(request)
+    inference.require(subject, request.model, "generate")
+    if request.suffix:
+        inference.require_capability(subject, "insert")
+    if request.images and request.prompt:
+        inference.require_capability(subject, "vision")
+    think = inference.effective_think(subject, request.think, request.model)
+    options = inference.options_of(subject, request.options)
+    inference.refuse_unbuilt(request)
+    demand = inference.demand_of(services, subject, options, request.keep_alive)
+    async with services.pool.lease(demand, inference.label_of(subject)) as runner:
+        timing.mark_loaded()
+        if not request.prompt:
+            yield _reply(request, done=True, done_reason="load")
+            return
+        ask = _ask(services, subject, request, options, think)
+        async with aclosing(_answer(services, subject, request, runner, ask, timing)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def _check_modes(request: GenerateRequest) -> None:
+    """Raises InvalidInput for fields that exclude each other, Unsupported for what is not built."""
+    if request.raw and (request.template or request.system or request.context):
+        raise InvalidInput("raw mode does not support template, system, or context")
+    if request.template:
+        raise Unsupported("a template in the request is not supported yet")
+
+
+def _ask(services: Services, subject: Subject, request: GenerateRequest, options: Options, think: Think) -> Ask:
+    message = inference.generate_message(services, subject, request, options)
+    if request.suffix:
+        raise Unsupported("suffix is not supported yet")
+    if request.raw:
+        raw = msgspec.structs.replace(message, prompt=request.prompt, cut=request.truncate and message.shift)
+        return Ask(raw, None, request.truncate)
+    has_context = request.context is not None
+    messages = prompts.assemble(
+        subject.model.system,
+        () if has_context else tuple(Message(role, content) for role, content in subject.model.messages),
+        (Message("user", request.prompt),),
+        replaces_system=request.system,
+    )
+    conversation = Conversation(messages, (), think, prompts.PLAIN_TEMPLATE)
+    message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
+    return Ask(message, conversation, request.truncate)
+
+
+async def _answer(
+    services: Services,
+    subject: Subject,
+    request: GenerateRequest,
+    runner: Runner,
+    ask: Ask,
+    timing: Timing,
+) -> AsyncIterator[GenerateResponse]:
+    if request.debug_render_only:
+        prompt = await inference.prompt_text(services, subject, runner, ask)
+        yield _reply(request, done=False, debug_info=DebugInfo(rendered_template=prompt))
+        return
+    whole = Whole()
+    async with aclosing(inference.answer(services, subject, runner, ask)) as parts:
+        async for part in parts:
+            match part:
+                case Part() if request.stream:
+                    piece = part.piece
+                    yield _reply(request, piece.content, piece.thinking, done=False, logprobs=part.logprobs)
+                case Part():
+                    whole.add(part)
+                case End():
+                    inference.log_truncation(subject, part)
+                    yield _last(request, whole, part, timing)
+
+
+def _reply(request: GenerateRequest, response: str = "", thinking: str = "", **fields: object) -> GenerateResponse:
+    return GenerateResponse(
+        model=request.model,
+        created_at=format_utc(time.time()),
+        response=response,
+        thinking=thinking,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _last(request: GenerateRequest, whole: Whole, end: End, timing: Timing) -> GenerateResponse:
+    return _reply(
+        request,
+        "".join(whole.content),
+        "".join(whole.thinking),
+        done=True,
+        done_reason=end.finished.reason,
+        context=() if request.raw else end.finished.tokens,
+        logprobs=tuple(whole.logprobs),
+        prompt_dropped_count=end.num_dropped,
+        **timing.durations(end.finished),
+    )

@@ -1,0 +1,78 @@
+"""What a stored model's GGUF file says of it: the header, read once per blob, and what follows from it."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ollamapy.pool.memory import ModelShape
+from ollamapy.store.store import StoredModel
+from ollamapy.weights.capabilities import capabilities
+from ollamapy.weights.gguf import GgufFile, inspect
+
+_MAX_HEADERS = 256
+
+
+@dataclass(slots=True)
+class Headers:
+    """Headers by path, least recently used first. Blobs never change, so an entry stays true."""
+
+    _files: OrderedDict[Path, GgufFile] = field(default_factory=OrderedDict)
+
+    async def read(self, path: Path) -> GgufFile:
+        """The header of the blob at `path`, its arrays unread. Raises ModelFileError."""
+        file = self._files.get(path)
+        if file is None:
+            file = await asyncio.to_thread(inspect, path, arrays=False)
+            self._files[path] = file
+            if len(self._files) > _MAX_HEADERS:
+                self._files.popitem(last=False)
+        self._files.move_to_end(path)
+        return file
+
+
+class _HasHeaders(Protocol):
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A stored model together with its file's header, its capabilities and its shape."""
+
+    model: StoredModel
+    file: GgufFile
+    capabilities: tuple[str, ...]
+    shape: ModelShape
+
+
+async def describe(services: _HasHeaders, model: StoredModel) -> Subject:
+    """Everything about `model` that can be said without loading it. Raises ModelFileError."""
+    file = await services.headers.read(model.model_path)
+    found = capabilities(file, model.config, bool(model.projector_paths), model.template)
+    return Subject(model, file, found, shape_of(file))
+
+
+def shape_of(file: GgufFile) -> ModelShape:
+    """What the pool plans with."""
+    return ModelShape(
+        engine=file.architecture,
+        num_ctx_train=file.context_length,
+        kv_bytes=_kv_bytes(file),
+        is_embedding=file.has_pooling,
+    )
+
+
+def _kv_bytes(file: GgufFile) -> int:
+    """Bytes of keys and values per token in f16: 2 x layers x kv heads x (key + value length); 0 when unknown."""
+    num_layers = _int(file.of_architecture("block_count"))
+    num_heads = _int(file.of_architecture("attention.head_count"))
+    num_kv_heads = _int(file.of_architecture("attention.head_count_kv")) or num_heads
+    head = file.embedding_length // num_heads if num_heads else 0
+    key = _int(file.of_architecture("attention.key_length")) or head
+    value = _int(file.of_architecture("attention.value_length")) or head
+    return 2 * num_layers * num_kv_heads * (key + value)
+
+
+def _int(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,94 @@
+"""Splits what a model writes into thinking and content, as it streams. Pure: text in, pieces out."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer; either may be empty."""
+
+    content: str = ""
+    thinking: str = ""
+
+
+class _Place(Enum):
+    BEFORE = "before"
+    AFTER_OPENING = "after opening"
+    INSIDE = "inside"
+    AFTER_CLOSING = "after closing"
+    CONTENT = "content"
+
+
+class ThinkingSplitter:
+    """Reasoning between `opening` and `closing` at the start of an answer becomes thinking, the rest content.
+
+    White space right after either tag is dropped; a partial tag at a chunk end is held back; an answer that does not
+    begin with the opening tag is content, untouched. With `is_inside` the prompt has opened the tag already.
+    """
+
+    def __init__(self, opening: str, closing: str, *, is_inside: bool = False) -> None:
+        self._opening = opening
+        self._closing = closing
+        self._held = ""
+        self._place = _Place.AFTER_OPENING if is_inside else _Place.BEFORE
+
+    def push(self, text: str) -> Piece:
+        """What is certain after `text`."""
+        self._held += text
+        content, thinking = [], []
+        while True:
+            place = self._place
+            piece = self._take()
+            content.append(piece.content)
+            thinking.append(piece.thinking)
+            if place is self._place:
+                return Piece("".join(content), "".join(thinking))
+
+    def finish(self) -> Piece:
+        """What was held back, once no more text comes."""
+        text, self._held = self._held, ""
+        if self._place is _Place.INSIDE:
+            return Piece(thinking=text)
+        return Piece() if self._place is _Place.AFTER_OPENING else Piece(content=text)
+
+    def _take(self) -> Piece:
+        """One move: takes what the present place can be sure of, and goes to the next place when it is reached."""
+        match self._place:
+            case _Place.BEFORE:
+                self._look_for_opening()
+            case _Place.AFTER_OPENING | _Place.AFTER_CLOSING:
+                self._skip_space()
+            case _Place.INSIDE:
+                return Piece(thinking=self._take_thinking())
+            case _Place.CONTENT:
+                text, self._held = self._held, ""
+                return Piece(content=text)
+        return Piece()
+
+    def _look_for_opening(self) -> None:
+        start = self._held.lstrip()
+        if start.startswith(self._opening):
+            self._held = start.removeprefix(self._opening)
+            self._place = _Place.AFTER_OPENING
+        elif not self._opening.startswith(start):
+            self._place = _Place.CONTENT
+
+    def _skip_space(self) -> None:
+        self._held = self._held.lstrip()
+        if self._held:
+            self._place = _Place.INSIDE if self._place is _Place.AFTER_OPENING else _Place.CONTENT
+
+    def _take_thinking(self) -> str:
+        text, tag, rest = self._held.partition(self._closing)
+        if tag:
+            self._held, self._place = rest, _Place.AFTER_CLOSING
+            return text
+        keep = _overlap(text, self._closing)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+
+def _overlap(text: str, tag: str) -> int:
+    """Length of the longest end of `text` that `tag` may begin with."""
+    return next((n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n])), 0)
