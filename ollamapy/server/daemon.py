@@ -1,0 +1,120 @@
+"""The daemon: the one place that makes the objects and wires them together. Opens the port, runs until a signal.
+
+Start: bind → lock and open the store → serve. Stop: requests end with an error line → runners end → unlock.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+
+from aiohttp import web
+
+from ollamapy import EMULATED_VERSION, __version__
+from ollamapy.actions.headers import Headers
+from ollamapy.actions.pull import Transfers
+from ollamapy.actions.services import Services
+from ollamapy.actions.templates import Templates
+from ollamapy.engines import local
+from ollamapy.errors import Error
+from ollamapy.pool.pool import Pool
+from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.server.app import build_app, runner
+from ollamapy.settings import Host, Settings
+from ollamapy.store.store import Store
+
+ENGINES = {"llama": local.start, "echo": local.start}
+"""How each kind of model is run."""
+_BACKLOG = 1024
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGINT or SIGTERM and answers the exit code. Raises Error when the port or the store is taken."""
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
+    )
+    for noisy in ("asyncio", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    sockets = listen(settings.host)
+    try:
+        return asyncio.run(serve(settings, sockets))
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def listen(host: Host) -> list[socket.socket]:
+    """Listening sockets for `host`. Raises Error with the text that Ollama gives."""
+    try:
+        if not host.address:
+            if socket.has_dualstack_ipv6():
+                dual = socket.create_server(
+                    ("", host.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+                )
+                return [dual]
+            return [socket.create_server(("", host.port), backlog=_BACKLOG)]
+        family, _, _, _, address = socket.getaddrinfo(host.address, host.port, type=socket.SOCK_STREAM)[0]
+        return [socket.create_server(address[:2], family=family, backlog=_BACKLOG)]
+    except OSError as error:
+        place = f"[{host.address}]" if ":" in host.address else host.address
+        reason = "address already in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error)).lower()
+        hint = "another program listens there; OLLAMA_HOST names another address" if "in use" in reason else ""
+        raise Error(f"listen tcp {place}:{host.port}: bind: {reason}", hint=hint) from error
+
+
+async def serve(settings: Settings, sockets: list[socket.socket]) -> int:
+    """Wires everything, serves on `sockets` and cleans up."""
+    log.info("server config env=%s", dict(settings.raw))
+    stop = _stop_event()
+    store = Store(settings.models)
+    async with contextlib.AsyncExitStack() as stack:
+        await asyncio.to_thread(store.start, noprune=settings.noprune)
+        stack.callback(store.close)
+        services = Services(
+            settings=settings,
+            store=store,
+            catalogue=Catalogue.load(settings.catalogue),
+            transfers=Transfers(),
+            pool=Pool(settings, ENGINES),
+            templates=Templates(),
+            headers=Headers(),
+        )
+        stack.push_async_callback(services.templates.close)
+        stack.push_async_callback(services.pool.close)
+        web_runner = runner(build_app(services))
+        await web_runner.setup()
+        stack.push_async_callback(web_runner.cleanup)
+        for sock in sockets:
+            await web.SockSite(web_runner, sock, backlog=_BACKLOG).start()
+        names = ", ".join(_address(sock) for sock in sockets)
+        log.info("listening address=%s version=%s api=%s pid=%d", names, __version__, EMULATED_VERSION, os.getpid())
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+    return 0
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if event.is_set():
+            os._exit(1)
+        event.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    return event
+
+
+def _address(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
