@@ -25,23 +25,24 @@ _TOOL_ROLE = re.compile(r"""(?:role['"]\]|message\.role) == ['"]tool['"]""")
 def capabilities(
     file: GgufFile,
     config: Config,
-    projectors: Iterable[GgufFile] = (),
-    go_capabilities: Iterable[str] = (),
+    has_projector: bool = False,
+    go_capabilities: Iterable[str] | None = None,
     *,
+    projector: GgufFile | None = None,
     jinja_renders: bool = True,
 ) -> tuple[str, ...]:
     """What the model of these files can do, without duplicates.
 
     `go_capabilities` is what the model's Go template offers; `jinja_renders` is False when that one renders.
+    `projector` is the header of the projector file, which tells whether the model hears.
     """
-    projectors = tuple(projectors)
     found = [
         *config.capabilities,
         *(jinja_capabilities(file.chat_template or "") if jinja_renders else ()),
         "embedding" if file.has_pooling else "completion",
-        *(["vision"] if _sees(file, projectors) else []),
-        *(["audio"] if _hears(file, projectors) else []),
-        *(name for name in ("tools", "insert", "thinking") if name in set(go_capabilities)),
+        *(["vision"] if _sees(file, has_projector) else []),
+        *(["audio"] if _hears(file, projector) else []),
+        *(name for name in ("tools", "insert", "thinking") if name in set(go_capabilities or ())),
         *(["thinking"] if file.architecture in _THINKING_FAMILIES else []),
     ]
     return tuple(dict.fromkeys(found))
@@ -73,14 +74,16 @@ def _thinks(template: str) -> bool:
     return bool(_SPLIT_THINKING.search(template)) and not by_another_name
 
 
-def _sees(file: GgufFile, projectors: tuple[GgufFile, ...]) -> bool:
-    return bool(projectors) or file.of_architecture("vision.block_count") is not None
+def _sees(file: GgufFile, has_projector: bool) -> bool:
+    return has_projector or file.of_architecture("vision.block_count") is not None
 
 
-def _hears(file: GgufFile, projectors: tuple[GgufFile, ...]) -> bool:
+def _hears(file: GgufFile, projector: GgufFile | None) -> bool:
     if file.architecture == "nemotron_h_omni":
         return False
-    return file.of_architecture("audio.block_count") is not None or any(map(_has_audio_encoder, projectors))
+    if file.of_architecture("audio.block_count") is not None:
+        return True
+    return projector is not None and _has_audio_encoder(projector)
 
 
 def _has_audio_encoder(projector: GgufFile) -> bool:

@@ -63,7 +63,7 @@ def test_only_known_words_of_the_go_template_are_taken(read):
 
 
 def test_a_projector_sees(read):
-    assert "vision" in capabilities(read(files.tiny_model()), Config(), [projector(read)])
+    assert "vision" in capabilities(read(files.tiny_model()), Config(), has_projector=True)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_projector_sees(read):
     ],
 )
 def test_a_projector_with_an_audio_encoder_hears(read, metadata, hears):
-    found = capabilities(read(files.tiny_model()), Config(), [projector(read, **metadata)])
+    found = capabilities(read(files.tiny_model()), Config(), True, projector=projector(read, **metadata))
 
     assert ("audio" in found) is hears
 
@@ -86,7 +86,7 @@ def test_a_projector_with_an_audio_encoder_hears(read, metadata, hears):
 def test_a_nemotron_omni_never_hears(read):
     file = read(files.tiny_model("nemotron_h_omni", nemotron_h_omni__audio__block_count=3))
 
-    found = capabilities(file, Config(), [projector(read, clip__has_audio_encoder=True)])
+    found = capabilities(file, Config(), True, projector=projector(read, clip__has_audio_encoder=True))
 
     assert found == ("completion", "vision")
 
