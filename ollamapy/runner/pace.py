@@ -22,7 +22,7 @@ class Pace:
             self.tokens_per_second += 0.5 * (num_tokens / seconds - self.tokens_per_second)
 
     def budget(self, num_decoding: int) -> int:
-        """Prompt tokens for the next step, a multiple of 32, at least 32 and at most a batch."""
+        """Prompt tokens for the next step: a multiple of 32, at least 32, at most a batch."""
         seconds = _SHARED_SECONDS if num_decoding else _ALONE_SECONDS
         tokens = int(self.tokens_per_second * seconds) // _MIN_TOKENS * _MIN_TOKENS
-        return max(_MIN_TOKENS, min(tokens, self.max_batch))
+        return min(max(tokens, _MIN_TOKENS), self.max_batch)

@@ -1,0 +1,40 @@
+"""Sequences without an engine, for tests of what only counts tokens."""
+
+from ollamapy.runner.sequence import Sequence
+from ollamapy.runner.text import TextStream
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Generate
+
+
+class NoSampler:
+    """Stands where a sampler is held and never asked."""
+
+    def sample(self, row: int) -> int:
+        raise AssertionError("nothing decodes here")
+
+    def close(self) -> None:
+        pass
+
+
+def sequence(
+    request_id: int = 1,
+    *,
+    num_prompt: int = 10,
+    num_ctx: int = 100,
+    num_keep: int = 4,
+    num_predict: int = -1,
+    max_repeats: int = 0,
+) -> Sequence:
+    """A sequence that waits, with the prompt tokens 0, 1, 2…"""
+    options = Options(num_keep=num_keep, num_predict=num_predict)
+    prompt = list(range(num_prompt))
+    return Sequence(
+        request=Generate(request_id, "", options, num_ctx, max_repeats=max_repeats),
+        num_ctx=num_ctx,
+        tokens=list(prompt),
+        sampler=NoSampler(),
+        text=TextStream(),
+        prompt_tokens=prompt,
+        num_dropped=0,
+        submitted=0.0,
+    )
