@@ -1,0 +1,155 @@
+"""A runner in a child process: what the daemon sees of it, alive and dying."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from fakes.gguf_files import echo_gguf
+
+from ollamapy.engines import local
+from ollamapy.engines.local import LocalRunner
+from ollamapy.errors import LoadFailed, PromptTooLong, RunnerDied
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Finished, Generate, Load, Output
+
+
+def load(path: Path) -> Load:
+    return Load(engine="echo", path=str(path), num_ctx=4096, pool_tokens=8192, num_parallel=8)
+
+
+def ask(prompt: str, **fields: object) -> Generate:
+    return Generate(0, prompt, Options(), 4096, **fields)  # type: ignore[arg-type]
+
+
+def with_runner(path: Path, work: Callable[[LocalRunner, list[object]], Awaitable[None]]) -> None:
+    """Runs `work` with a loaded runner and the list of deaths that it reported."""
+
+    async def main() -> None:
+        deaths: list[object] = []
+        runner = await local.start(load(path), deaths.append, 30)
+        try:
+            await work(runner, deaths)
+        finally:
+            await runner.stop()
+
+    asyncio.run(main())
+
+
+async def answer(runner: LocalRunner, request: Generate) -> tuple[str, Finished]:
+    texts: list[str] = []
+    async for event in runner.generate(request):
+        if isinstance(event, Finished):
+            return "".join(texts), event
+        texts.append(event.text)
+    raise AssertionError("the answer had no end")
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> Callable[..., Path]:
+    def make(**switches: object) -> Path:
+        path = tmp_path / "echo.gguf"
+        path.write_bytes(echo_gguf(**switches))
+        return path
+
+    return make
+
+
+def test_an_answer_streams_and_ends(echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        text, finished = await answer(runner, ask("héllo"))
+
+        assert text == "héllo"
+        assert finished.reason == "stop"
+        assert not deaths
+
+    with_runner(echo(), work)
+
+
+def test_many_requests_at_once_get_their_own_answers(echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        answers = await asyncio.gather(*(answer(runner, ask(f"number {n}")) for n in range(40)))
+
+        assert [text for text, _ in answers] == [f"number {n}" for n in range(40)]
+
+    with_runner(echo(), work)
+
+
+def test_a_prompt_that_is_too_long_is_an_error_with_its_numbers(echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        with pytest.raises(PromptTooLong, match="exceeds the available context size") as caught:
+            await answer(runner, ask("x" * 5000))
+
+        assert (caught.value.num_prompt, caught.value.limit) == (5001, 4096)
+
+    with_runner(echo(), work)
+
+
+def test_tokenize_and_detokenize_answer_while_a_request_decodes(echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        async with aclosing(runner.generate(ask("a long answer " * 20))) as events:  # type: ignore[type-var]
+            await anext(events)
+            tokens = await runner.tokenize("abc", add_special=False)
+
+            assert await runner.detokenize(tokens) == "abc"
+
+    with_runner(echo(step_seconds=0.01), work)
+
+
+def test_closing_the_iterator_cancels_in_the_runner(echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        async with aclosing(runner.generate(ask("x" * 4000))) as events:  # type: ignore[type-var]
+            assert isinstance(await anext(events), Output)
+
+        # With the long request gone, its cells are free: one that needs them all is served at once.
+        text, _ = await asyncio.wait_for(answer(runner, ask("y" * 10)), 10)
+        assert text == "y" * 10
+
+    with_runner(echo(step_seconds=0.005), work)
+
+
+@pytest.mark.parametrize("fault", ["prefill-exit", "prefill-abort", "decode-segv", "decode-kill"])
+def test_a_runner_that_dies_fails_its_own_requests_with_the_reason(fault: str, echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        with pytest.raises(RunnerDied, match="model runner has unexpectedly stopped") as caught:
+            await answer(runner, ask("hello"))
+
+        assert "exit status 3" in caught.value.hint or "SIG" in caught.value.hint
+        assert deaths == [runner]
+        assert not runner.is_alive
+
+    with_runner(echo(fault=fault), work)
+
+
+def test_a_killed_runner_fails_everybody_who_waits(echo: Callable[..., Path]) -> None:
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        asks = [asyncio.create_task(answer(runner, ask("x" * 500))) for _ in range(5)]
+        await runner.tokenize("the reader thread is alive")
+        os.kill(runner.pid, signal.SIGKILL)
+        results = await asyncio.gather(*asks, return_exceptions=True)
+
+        assert all(isinstance(result, RunnerDied) for result in results)
+
+    with_runner(echo(step_seconds=0.01), work)
+
+
+@pytest.mark.parametrize("fault", ["load-exit", "load-abort", "load-error"])
+def test_a_load_that_fails_says_how(fault: str, echo: Callable[..., Path]) -> None:
+    async def main() -> None:
+        with pytest.raises(LoadFailed) as caught:
+            await local.start(load(echo(fault=fault)), lambda _: None, 30)
+
+        assert any(word in caught.value.message for word in ("exit status 3", "SIGABRT", "told not to load"))
+
+    asyncio.run(main())
+
+
+def test_a_load_without_a_sign_of_life_times_out(echo: Callable[..., Path]) -> None:
+    async def main() -> None:
+        with pytest.raises(LoadFailed, match="timed out waiting for llama-server to start"):
+            await local.start(load(echo(load_seconds=60.0)), lambda _: None, 1.0)
+
+    asyncio.run(main())

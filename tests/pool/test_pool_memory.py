@@ -1,0 +1,55 @@
+"""How large a runner is made."""
+
+from pathlib import Path
+
+import pytest
+
+from ollamapy.pool.memory import ModelShape, available_bytes, plan_load, pool_tokens, request_num_ctx
+from ollamapy.settings import Host, Settings
+from ollamapy.wire.options import Options
+
+SHAPE = ModelShape(engine="llama", num_ctx_train=8192, kv_bytes=23040)
+GIB = 1 << 30
+
+
+def settings(**fields: object) -> Settings:
+    return Settings(Host.parse(""), Path("home"), Path("models"), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "expected"),
+    [(None, 0, 4096), (None, 2048, 2048), (1024, 2048, 1024), (1, 0, 4), (100_000, 0, 8192), (None, 100_000, 8192)],
+)
+def test_the_context_is_asked_else_the_environments_else_4096_within_what_was_trained(
+    asked: int | None, environment: int, expected: int
+) -> None:
+    assert request_num_ctx(Options(num_ctx=asked), SHAPE, settings(context_length=environment)) == expected
+
+
+def test_a_model_that_does_not_say_its_context_gets_what_is_asked() -> None:
+    assert request_num_ctx(Options(num_ctx=9000), ModelShape("llama", 0), settings()) == 9000
+
+
+@pytest.mark.parametrize(
+    ("num_ctx", "free", "expected"),
+    [(4096, 16 * GIB, 8192), (8192, 16 * GIB, 8192), (512, 16 * GIB, 2048), (4096, GIB // 4, 4096), (4096, 0, 4096)],
+)
+def test_the_pool_shares_what_memory_allows_and_always_holds_one_context(
+    num_ctx: int, free: int, expected: int
+) -> None:
+    assert pool_tokens(num_ctx, SHAPE, settings(), free) == expected
+
+
+def test_num_parallel_gives_exactly_so_many_contexts() -> None:
+    assert pool_tokens(4096, SHAPE, settings(num_parallel=3), 0) == 3 * 4096
+
+
+def test_the_echo_model_runs_on_the_echo_engine_and_every_other_on_llama() -> None:
+    plan = plan_load("m", (), Options(), ModelShape("echo", 4096), settings(), GIB)
+
+    assert plan.engine == "echo"
+    assert plan_load("m", (), Options(), SHAPE, settings(), GIB).engine == "llama"
+
+
+def test_the_machine_says_how_much_memory_is_free() -> None:
+    assert available_bytes() > 0
