@@ -1,0 +1,136 @@
+"""Runs one step: a command whose output goes to the log, while a person sees how far it is. Leaves no process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from progress import Progress, Ticker
+from talk import Stop, clock, say, short
+
+_NOT_OURS = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_USER")
+_PIP_ADVICE = "This error originates from a subprocess"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Runs commands one after the other. `keep_open` is inherited, so that a lock outlives a killed installer."""
+
+    log: Path
+    env: Mapping[str, str]
+    keep_open: tuple[int, ...] = ()
+
+    def run(self, title: str, command: Sequence[str | Path], extra_env: Mapping[str, str] | None = None) -> None:
+        """Raises Stop with the end of the log when the command fails."""
+        code = self._carry_out(title, command, extra_env or {})
+        if code:
+            raise Stop(f"{tail(self.log)}\n{title}: failed (exit code {code}); all of it is in {short(self.log)}")
+
+    def attempt(self, title: str, command: Sequence[str | Path]) -> bool:
+        """Whether the command succeeded. It says nothing of a failure: there is another way."""
+        return self._carry_out(title, command, {}) == 0
+
+    def _carry_out(self, title: str, command: Sequence[str | Path], extra_env: Mapping[str, str]) -> int:
+        env = {name: value for name, value in self.env.items() if name not in _NOT_OURS} | {
+            "PIP_USER": "0",
+            **extra_env,
+        }
+        with self.log.open("ab") as log, self.log.open("rb") as reader:
+            log.write(f"\n== {title}: {' '.join(map(str, command))}\n".encode())
+            log.flush()
+            reader.seek(0, os.SEEK_END)
+            with _started(command, env, log, self.keep_open) as process:
+                return _follow(title, process, reader)
+
+
+@contextmanager
+def _started(
+    command: Sequence[str | Path], env: Mapping[str, str], log: BinaryIO, keep_open: tuple[int, ...]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The running command in a session of its own; whatever of it still runs at the end of the block is ended."""
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=dict(env),
+        start_new_session=True,
+        pass_fds=keep_open,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the command with all it started: politely, then not."""
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, end)
+            process.wait(timeout=5)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def _follow(title: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
+    """Shows the progress until the command ends; its exit code."""
+    show = _on_terminal if sys.stderr.isatty() else _in_lines
+    return show(title, process, reader)
+
+
+def _on_terminal(title: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
+    """One line that changes; it stays, with the time taken, when the step took more than a moment."""
+    progress, start = Progress(), time.monotonic()
+    for code in _polls(process, 0.2):
+        progress.feed(reader.read().decode(errors="replace"))
+        seconds = time.monotonic() - start
+        text = f"{title}: {progress or '...'}, {clock(seconds)}" if str(progress) else f"{title} ... {clock(seconds)}"
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r{text[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
+        if code is not None:
+            print(
+                f"\r{title}: {'done' if code == 0 else 'failed'}, {clock(seconds)}\x1b[K", file=sys.stderr, flush=True
+            )
+            return code
+    raise AssertionError("polling ends with an exit code")
+
+
+def _in_lines(title: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
+    """The title, and a line now and then."""
+    progress, ticker, start = Progress(), Ticker(), time.monotonic()
+    say(f"{title} ...")
+    for code in _polls(process, 1.0):
+        progress.feed(reader.read().decode(errors="replace"))
+        if line := ticker.line(progress, time.monotonic() - start):
+            say(line)
+        if code is not None:
+            return code
+    raise AssertionError("polling ends with an exit code")
+
+
+def _polls(process: subprocess.Popen[bytes], seconds: float) -> Iterator[int | None]:
+    """None every so many seconds, then the exit code."""
+    while True:
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            yield None
+        else:
+            yield code
+            return
+
+
+def tail(log: Path, count: int = 20) -> str:
+    """The last lines of the log, without the advice that pip adds to the failed program's own words."""
+    lines = log.read_text(errors="replace").splitlines()
+    advice = (i for i, line in enumerate(lines) if _PIP_ADVICE in line and i > len(lines) - 20)
+    return "\n".join(line[:200] for line in lines[: next(advice, None)][-count:])
