@@ -73,7 +73,7 @@ class EchoModel:
         return b"".join(self.piece(token) for token in tokens).decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes:
-        return bytes([token]) if token < 256 else b""
+        return bytes([token]) if 0 <= token < 256 else b""
 
     def is_end(self, token: int) -> bool:
         return token == END_OF_ANSWER
@@ -152,13 +152,15 @@ def _read_switches(path: Path) -> dict[str, Any]:
         data = file.read(_MAX_HEADER_BYTES)
     try:
         return {k.removeprefix("echo."): v for k, v in _metadata(data) if k.startswith("echo.")}
-    except (struct.error, UnicodeDecodeError, KeyError) as error:
+    except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise LoadFailed(f"{path.name} is not an echo model: {error}") from error
 
 
 def _metadata(data: bytes) -> list[tuple[str, Any]]:
     scalars = {4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q"}
-    _, _, _, count = struct.unpack_from("<4sIQQ", data)
+    magic, _, _, count = struct.unpack_from("<4sIQQ", data)
+    if magic != b"GGUF":
+        raise ValueError("it is no GGUF file")
     at, found = 24, []
 
     def text() -> str:
