@@ -72,7 +72,10 @@ class BlobSink(Protocol):
         """True when the blob is there."""
 
     def size(self, digest: Digest, /) -> int:
-        """Bytes of a blob that is there."""
+        """Bytes of a blob that is there. Raises StoreError."""
+
+    def reuse(self, digest: Digest, size_bytes: int, /) -> bool:
+        """True when the blob is there with this size; it counts as new again then."""
 
     def partial_path(self, key: str, /) -> Path:
         """A path beside the blobs for unfinished work named `key`; pruning removes it when it is old."""
@@ -125,6 +128,8 @@ def already_there(source: Source, blobs: BlobSink, report: Report) -> Digest | N
     """The digest of `source` when the store has that blob, reported as complete; else None. Blocks."""
     if source.digest is None or not blobs.has(source.digest):
         return None
-    size = blobs.size(source.digest)
+    size = source.size or blobs.size(source.digest)
+    if not blobs.reuse(source.digest, size):
+        return None
     report(pulling(source, size, size))
     return source.digest

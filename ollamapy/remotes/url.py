@@ -34,8 +34,8 @@ from ollamapy.remotes.pour import digest_checked, require_room
 from ollamapy.remotes.threads import in_thread
 
 _WRITE_BYTES = 1 << 20
-_FRESH_START_BYTES = 1 << 20
-"""An attempt that brought this much was no failure in a row of failures."""
+_ADVANCE_BYTES = 1 << 20
+"""An attempt that came this much further than all before it was no failure in a row of failures."""
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class UrlRemote:
         if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
             return digest
         key = hashlib.sha256(f"{source.location} {source.key}".encode()).hexdigest()[:32]
-        partial = Partial(blobs.partial_path(f"url-{key}"))
+        partial = Partial(await in_thread(lambda stop: blobs.partial_path(f"url-{key}")))
         async with await in_thread(lambda stop: _client(self.patience)) as client:
             await _Download(self, client, blobs, partial, report).run()
         report(verifying())
@@ -96,8 +96,8 @@ class _Download:
     partial: Partial
     report: Report
     here: tuple[Mark, int] | None = None
-    received_bytes: int = 0
-    """Of this fetch, over all attempts."""
+    furthest: int = 0
+    """The highest offset that an attempt reached; a server that repeats itself gets no further."""
     was_answered: bool = False
 
     async def run(self) -> None:
@@ -105,14 +105,14 @@ class _Download:
         self.here = await in_thread(lambda stop: self.partial.load())
         failures = 0
         while not self._is_complete():
-            before = self.received_bytes
+            before = self.furthest
             try:
                 await self._attempt()
                 return
             except Outdated:
                 self.here = None
             except Transient as error:
-                failures = 1 if self.received_bytes - before >= _FRESH_START_BYTES else failures + 1
+                failures = 1 if self.furthest - before >= _ADVANCE_BYTES else failures + 1
                 await self._wait(failures, error)
 
     def _resumable(self) -> tuple[Mark, int] | None:
@@ -128,7 +128,7 @@ class _Download:
         if failures >= (patience.tries if self.was_answered else patience.first_tries):
             raise RemoteError(
                 f"max retries exceeded: {error.message}",
-                hint="pull again to continue where it broke off" if self.received_bytes else "check the network",
+                hint="pull again to continue where it broke off" if self.furthest else "check the network",
             ) from error
         pause = patience.pause(failures)
         log.info("download interrupted failures=%d pause_seconds=%.1f reason=%r", failures, pause, error.message)
@@ -138,7 +138,7 @@ class _Download:
         asked = self._resumable()
         async with self._answer(range_headers(*asked) if asked else {}) as response:
             self.was_answered = True
-            body = read_answer(response.status_code, response.headers, self.remote.entry.source.location, asked)
+            body = read_answer(response.status_code, response.headers, self._public_url(), asked)
             await in_thread(lambda stop: self._prepare(body))
             self.here = (body.mark, body.offset)
             await self._receive(response)
@@ -172,12 +172,15 @@ class _Download:
         try:
             async for chunk in response.aiter_raw():
                 buffer += chunk
-                self.received_bytes += len(chunk)
                 self._check_more(len(buffer))
                 if len(buffer) >= _WRITE_BYTES:
                     await self._flush(buffer)
         finally:
             await self._flush(buffer)
+
+    def _public_url(self) -> str:
+        """The URL for notes and errors, without the query, which may hold a key."""
+        return self.remote.entry.source.location.partition("?")[0]
 
     def _check_more(self, buffered: int) -> None:
         """Reports progress, and refuses more bytes than were announced."""
@@ -185,6 +188,7 @@ class _Download:
         size = self._size(mark)
         if size is not None and offset + buffered > size:
             raise RemoteError(f"the server sends more than the {size} bytes that were announced")
+        self.furthest = max(self.furthest, offset + buffered)
         self.report(pulling(self.remote.entry.source, offset + buffered, size))
 
     def _check_end(self) -> None:

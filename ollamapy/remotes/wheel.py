@@ -64,14 +64,9 @@ class WheelRemote:
 async def _scratch(blobs: BlobSink, wanted: int) -> AsyncIterator[Path]:
     """A folder beside the blobs. A daemon that is killed leaves it to the store's pruning."""
 
-    def make(stop: Stop) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        require_room(blobs, wanted)
-        folder.mkdir()
-
-    folder = blobs.partial_path(f"wheel-{secrets.token_hex(8)}")
+    await in_thread(lambda stop: require_room(blobs, wanted))
+    folder = await in_thread(lambda stop: blobs.partial_path(f"wheel-{secrets.token_hex(8)}"))
     try:
-        await in_thread(make)
         yield folder
     finally:
         await in_thread(lambda stop: shutil.rmtree(folder, ignore_errors=True))

@@ -42,6 +42,11 @@ class NoRanges:
 
 
 @dataclass(frozen=True)
+class BlindRanges:
+    """Answers a Range request with the range, whatever version the client has."""
+
+
+@dataclass(frozen=True)
 class NewVersion:
     """The file is another one from now on."""
 
@@ -74,7 +79,7 @@ class Headers:
     values: tuple[tuple[str, str | None], ...]
 
 
-Step = Honest | Cut | Stall | NoRanges | NewVersion | Status | Redirect | Chunked | Headers
+Step = Honest | Cut | Stall | NoRanges | BlindRanges | NewVersion | Status | Redirect | Chunked | Headers
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Asked:
 class FileServer:
     content: bytes
     script: Iterable[Step] = ()
+    has_etag: bool = True
     requests: list[Asked] = field(default_factory=list)
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once a Stall has sent its bytes."""
@@ -142,7 +148,7 @@ class FileServer:
                 return await self._send(writer, 302, {"Location": location}, b"moved")
             case NewVersion(content):
                 self.content = content
-        status, headers, body = self._file(asked, has_ranges=not isinstance(step, NoRanges | Chunked))
+        status, headers, body = self._file(asked, step)
         match step:
             case Chunked():
                 headers = {"Transfer-Encoding": "chunked"}
@@ -156,12 +162,14 @@ class FileServer:
             await asyncio.Event().wait()
         return None
 
-    def _file(self, asked: Asked, *, has_ranges: bool) -> tuple[int, dict[str, str | None], bytes]:
+    def _file(self, asked: Asked, step: Step) -> tuple[int, dict[str, str | None], bytes]:
         size = len(self.content)
-        headers: dict[str, str | None] = {"ETag": self.etag, "Content-Type": "application/octet-stream"}
+        headers: dict[str, str | None] = {"Content-Type": "application/octet-stream"}
+        if self.has_etag:
+            headers["ETag"] = self.etag
         wanted = re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))
-        is_same = asked.headers.get("if-range", self.etag) == self.etag
-        if not (wanted and is_same and has_ranges):
+        is_same = asked.headers.get("if-range", self.etag) == self.etag or isinstance(step, BlindRanges)
+        if not wanted or not is_same or isinstance(step, NoRanges | Chunked):
             return 200, headers | {"Content-Length": str(size)}, self.content
         start = int(wanted[1])
         if start >= size:
