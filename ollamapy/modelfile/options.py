@@ -156,9 +156,10 @@ def go_quote(text: str) -> str:
 def single(value: float) -> float:
     """The shortest decimal that is the same single-precision number: 0.7 stays 0.7, 1e39 becomes the largest."""
     bounded = float(max(-_FLOAT_MAX, min(_FLOAT_MAX, value)))
-    exact = _packed(bounded)
-    shorter = (float(f"{bounded:.{digits}g}") for digits in range(1, 9))
-    return next((short for short in shorter if _packed(short) == exact), float(f"{bounded:.9g}"))
+    exact = struct.pack("<f", bounded)
+    nearest: float = struct.unpack("<f", exact)[0]
+    shorter = (float(f"{nearest:.{digits}g}") for digits in range(1, 9))
+    return next((short for short in shorter if _packed(short) == exact), float(f"{nearest:.9g}"))
 
 
 def _packed(value: float) -> bytes | None:

@@ -72,8 +72,19 @@ def test_other_floats_are_refused_in_the_words_of_the_contract(text: str) -> Non
     assert str(caught.value) == f"invalid float value [{text}]"
 
 
-def test_a_float_keeps_single_precision_and_its_shortest_decimal() -> None:
-    assert json.dumps(parse_parameter("temperature", "0.12345678901")) == "0.12345679"
+@pytest.mark.parametrize(
+    ("text", "shortest"),
+    [
+        ("0.12345678901", "0.12345679"),
+        ("2.30512129673617", "2.3051212"),
+        ("9.2015033167", "9.201504"),
+        ("-3.64586125", "-3.6458611"),
+        ("16777217", "16777216.0"),
+    ],
+)
+def test_a_float_keeps_single_precision_and_its_shortest_decimal(text: str, shortest: str) -> None:
+    """The decimals are Go's."""
+    assert json.dumps(parse_parameter("temperature", text)) == shortest
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "TRUE", "true", "True"])
