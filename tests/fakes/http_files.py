@@ -99,6 +99,8 @@ class FileServer:
     requests: list[Asked] = field(default_factory=list)
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once a Stall has sent its bytes."""
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the client of a Stall has closed the connection."""
     sent_bytes: int = 0
     """Of bodies, over all answers."""
 
@@ -134,33 +136,40 @@ class FileServer:
         self._tasks.add(task)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            await self._answer(_asked(head), writer)
+            if await self._answer(_asked(head), writer):
+                self.stalled.set()
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+                self.hung_up.set()
         writer.close()
         self._tasks.discard(task)
 
-    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        """True when the connection stays open with nothing more to come."""
+        if asked.method == "HEAD":
+            await self._send(writer, 200, self._file(asked, Honest())[1], b"")
+            return False
         self.requests.append(asked)
         step = self._steps.pop(0) if self._steps else Honest()
+        if isinstance(step, NewVersion):
+            self.content = step.content
+        status, headers, body = self._reply(asked, step)
+        await self._send(writer, status, headers, body[: step.count] if isinstance(step, Cut | Stall) else body)
+        return isinstance(step, Stall)
+
+    def _reply(self, asked: Asked, step: Step) -> tuple[int, dict[str, str | None], bytes]:
         match step:
             case Status(code):
-                return await self._send(writer, code, {}, b"")
+                return code, {}, b""
             case Redirect(location):
-                return await self._send(writer, 302, {"Location": location}, b"moved")
-            case NewVersion(content):
-                self.content = content
+                return 302, {"Location": location}, b"moved"
         status, headers, body = self._file(asked, step)
         match step:
             case Chunked():
-                headers = {"Transfer-Encoding": "chunked"}
-                body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+                return status, {"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
             case Headers(values):
-                headers |= dict(values)
-        stop_after = step.count if isinstance(step, Cut | Stall) else len(body)
-        await self._send(writer, status, headers, body[:stop_after])
-        if isinstance(step, Stall):
-            self.stalled.set()
-            await asyncio.Event().wait()
-        return None
+                return status, headers | dict(values), body
+        return status, headers, body
 
     def _file(self, asked: Asked, step: Step) -> tuple[int, dict[str, str | None], bytes]:
         size = len(self.content)
