@@ -302,6 +302,11 @@ class ErrorResponse(_Response, frozen=True):
     hint: str = ""
 
 
+def indented(value: msgspec.Struct) -> str:
+    """The JSON of an answer, laid out for people."""
+    return msgspec.json.format(msgspec.json.encode(value)).decode()
+
+
 def decode(body: bytes, kind: type[T]) -> T:
     """The request in `body`. Raises InvalidInput for an empty body, bad JSON or a field of the wrong type."""
     if not body.strip():
