@@ -1,0 +1,219 @@
+"""The real loop over the echo model, in this process and without threads.
+
+`serve` runs a mix of requests to the end and hands back what each was told. The model keeps records, can be given a
+small batch or fewer cells than its books say, and calls back before each step.
+"""
+
+import codecs
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ollamapy.errors import InvalidInput
+from ollamapy.runner.echo import EchoModel
+from ollamapy.runner.loop import Closed, Loop, Message, Submission
+from ollamapy.runner.model import Chunk, Decoded, Sampler
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import (
+    Cancel,
+    Event,
+    Finished,
+    Generate,
+    Load,
+    Output,
+    Refusal,
+    Stats,
+    TokenLogprob,
+)
+
+MAX_STEPS = 20_000
+SAMPLE_FAILS, START_FAILS, START_REFUSES = 901, 902, 903
+"""Seeds that make the sampler of a request fail: at a token, when it is made, or with InvalidInput."""
+
+
+class WatchedEcho(EchoModel):
+    """An echo model that counts."""
+
+    def __init__(
+        self, *, pool_tokens: int = 4096, num_slots: int = 8, max_batch: int = 512, num_missing: int = 0
+    ) -> None:
+        """`num_missing` cells are in the books and not in the pool."""
+        super().__init__(Load("echo", __file__, pool_tokens, pool_tokens, num_slots), {}, "")
+        self.info = replace(self.info, max_batch=max_batch)
+        self.before_step: Callable[[int], None] = lambda step: None
+        self.steps: list[list[Chunk]] = []
+        self.num_open_samplers = 0
+        self._num_real = pool_tokens - num_missing
+
+    @property
+    def num_used(self) -> int:
+        return sum(len(cells) for cells in self._cells.values())
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        assert len(self.steps) < MAX_STEPS, "the loop turns without an end"
+        self.before_step(len(self.steps))
+        self.steps.append(list(chunks))
+        num_tokens = sum(len(chunk.tokens) for chunk in chunks)
+        assert 0 < num_tokens <= self.info.max_batch
+        assert len({chunk.slot for chunk in chunks}) == len(chunks)
+        if self.num_used + num_tokens > self._num_real:
+            return Decoded.NO_ROOM
+        outcome = super().decode(chunks)
+        assert outcome is Decoded.OK, "the books promised cells that the pool does not have"
+        return outcome
+
+    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> Sampler:
+        if options.seed == START_REFUSES:
+            raise InvalidInput("the engine cannot take this option")
+        if options.seed == START_FAILS:
+            raise ZeroDivisionError("no sampler today")
+        self.num_open_samplers += 1
+        return _WatchedSampler(self, fails=options.seed == SAMPLE_FAILS)
+
+
+class _WatchedSampler:
+    """Fails at its third token if it is told to."""
+
+    def __init__(self, model: WatchedEcho, *, fails: bool) -> None:
+        self._model = model
+        self._fails = fails
+        self._num_sampled = 0
+        self._is_open = True
+
+    def sample(self, row: int) -> int:
+        assert self._is_open
+        self._num_sampled += 1
+        if self._fails and self._num_sampled == 3:
+            raise ZeroDivisionError("the sampler broke")
+        return self._model.next_token(row)
+
+    def close(self) -> None:
+        self._model.num_open_samplers -= self._is_open
+        self._is_open = False
+
+
+@dataclass
+class Answer:
+    """All that one request was told."""
+
+    outputs: list[Output] = field(default_factory=list)
+    end: Finished | Refusal | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(output.text for output in self.outputs)
+
+    @property
+    def logprobs(self) -> list[TokenLogprob]:
+        return [logprob for output in self.outputs for logprob in output.logprobs]
+
+    @property
+    def finished(self) -> Finished:
+        assert isinstance(self.end, Finished), self.end
+        return self.end
+
+    @property
+    def refusal(self) -> Refusal:
+        assert isinstance(self.end, Refusal), self.end
+        return self.end
+
+    @property
+    def summary(self) -> tuple[object, ...]:
+        """What must not depend on how the request was scheduled."""
+        end = self.end
+        if isinstance(end, Refusal):
+            return self.text, end
+        assert end is not None
+        return self.text, end.reason, end.tokens, end.num_prompt, end.num_prompt_dropped, end.num_output, self.logprobs
+
+
+@dataclass
+class Served:
+    """The answers by request id, the loop's own reports, and what it sent at a time."""
+
+    answers: dict[int, Answer]
+    stats: list[Stats] = field(default_factory=list)
+    sent: list[list[Event]] = field(default_factory=list)
+
+    def __getitem__(self, request_id: int) -> Answer:
+        return self.answers[request_id]
+
+
+def serve(
+    model: WatchedEcho,
+    requests: Sequence[Generate],
+    *,
+    num_parallel: int = 8,
+    later: Mapping[int, Sequence[Message]] | None = None,
+) -> Served:
+    """Runs `requests` until each has its answer. `later` holds messages that arrive before the step of that number.
+
+    Requests among them count too. Nothing may be left in the model afterwards.
+    """
+    later = dict(later or {})
+    late = [m.request for messages in later.values() for m in messages if isinstance(m, Submission)]
+    served = Served({request.id: Answer() for request in [*requests, *late]})
+
+    def send(events: list[Event]) -> None:
+        assert events, "a line of nothing"
+        served.sent.append(events)
+        for event in events:
+            _record(event, served)
+        if all(answer.end for answer in served.answers.values()):
+            loop.put(Closed())
+
+    loop = Loop(model, send, num_parallel=num_parallel)
+
+    def before_step(step: int) -> None:
+        for message in later.pop(step, []):
+            loop.put(message)
+
+    model.before_step = before_step
+    for request in requests:
+        loop.put(submission(model, request))
+    loop.run()
+    assert model.num_used == 0, "cells are left"
+    assert model.num_open_samplers == 0, "a sampler is left"
+    return served
+
+
+def submission(model: EchoModel, request: Generate) -> Submission:
+    return Submission(request, model.tokenize(request.prompt, request.add_special), 0.0)
+
+
+def _record(event: Event, served: Served) -> None:
+    if isinstance(event, Stats):
+        served.stats.append(event)
+        return
+    assert isinstance(event, Output | Finished | Refusal)
+    answer = served.answers[event.id]
+    assert answer.end is None, "something came after the end"
+    if isinstance(event, Output):
+        assert event.text or event.logprobs, "an output of nothing"
+        answer.outputs.append(event)
+    else:
+        answer.end = event
+
+
+def expected_echo(request: Generate) -> tuple[str, str, int]:
+    """The slow way to the answer, for a context that never gets full: text, reason and number of output tokens."""
+    options = request.options
+    limit = 10 * request.num_ctx if options.num_predict < 0 else max(options.num_predict, 1)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    text, num_alike, before = "", 0, None
+    for count, byte in enumerate(request.prompt.encode(), 1):
+        text += decoder.decode(bytes([byte]))
+        piece = bytes([byte]).strip()
+        num_alike = num_alike + 1 if piece == before else 0
+        before = piece
+        stops = [text.index(stop) for stop in options.stop if stop and stop in text]
+        if stops:
+            return text[: min(stops)], "stop", count
+        if 0 < request.max_repeats <= num_alike:
+            return text, "stop", count
+        if count >= limit:
+            return text, "length", count
+    return text, "stop", len(request.prompt.encode()) + 1
+
+
+def cancel(*request_ids: int) -> list[Message]:
+    return [Cancel(request_id) for request_id in request_ids]

@@ -1,0 +1,510 @@
+"""The decode loop on the echo model: however requests are mixed, each gets the answer that it gets alone."""
+
+import queue
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import pytest
+from fakes.echo_loop import (
+    SAMPLE_FAILS,
+    START_FAILS,
+    START_REFUSES,
+    Served,
+    WatchedEcho,
+    cancel,
+    expected_echo,
+    serve,
+    submission,
+)
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from ollamapy.runner.loop import Closed, Loop
+from ollamapy.runner.sequence import cut_prompt
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Event, Finished, Generate, Output, Refusal
+
+NUM_CTX = 128
+PROMPTS = st.text("ab é😀\n", max_size=14) | st.integers(4, 50).map(lambda size: ("abc é" * 10)[:size])
+OPTIONS = st.builds(
+    Options,
+    num_predict=st.sampled_from([-1, -1, -1, -1, 0, 1, 5, 100]),
+    stop=st.sampled_from([(), (), (), (), ("b",), ("é", "c é"), (" a", "b\n", "😀")]),
+    num_keep=st.integers(-1, 8),
+)
+
+
+@st.composite
+def mixes(draw: st.DrawFn, num_ctx: st.SearchStrategy[int]) -> list[Generate]:
+    """Up to seven requests, numbered from 0."""
+    one = st.builds(
+        Generate,
+        id=st.just(0),
+        prompt=PROMPTS,
+        options=OPTIONS,
+        num_ctx=num_ctx,
+        shift=st.booleans(),
+        cut=st.booleans(),
+        num_top_logprobs=st.sampled_from([-1, 0, 5]),
+        max_repeats=st.sampled_from([0, 0, 0, 1, 3]),
+        wants_tokens=st.just(True),
+    )
+    num_requests = draw(st.integers(1, 7))
+    drawn = draw(st.lists(one, min_size=num_requests, max_size=num_requests))
+    return [msgspec.structs.replace(request, id=index) for index, request in enumerate(drawn)]
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much a runner can do at once."""
+
+    pool_tokens: int
+    num_slots: int
+    max_batch: int
+
+    def model(self, num_missing: int = 0) -> WatchedEcho:
+        return WatchedEcho(
+            pool_tokens=self.pool_tokens,
+            num_slots=self.num_slots,
+            max_batch=self.max_batch,
+            num_missing=num_missing,
+        )
+
+
+@st.composite
+def rooms(draw: st.DrawFn, pool_tokens: st.SearchStrategy[int]) -> Room:
+    num_slots = draw(st.sampled_from([1, 2, 3, 4, 6]))
+    return Room(draw(pool_tokens), num_slots, draw(st.integers(num_slots, 24) | st.just(512)))
+
+
+TIGHT_ROOMS = rooms(st.integers(NUM_CTX, NUM_CTX + 40))
+TINY_ROOMS = rooms(st.integers(4, 40))
+
+
+def request(request_id: int, prompt: str, *, num_ctx: int = NUM_CTX, options: Any = None, **fields: Any) -> Generate:
+    return Generate(request_id, prompt, Options(**(options or {})), num_ctx, **{"wants_tokens": True, **fields})
+
+
+def num_preempted(model: WatchedEcho, served: Served) -> int:
+    """How often a sequence began anew: the chunks at position 0 beyond the first of each request."""
+    began = sum(1 for answer in served.answers.values() if isinstance(answer.end, Finished) and answer.end.num_output)
+    return sum(chunk.start == 0 for step in model.steps for chunk in step) - began
+
+
+# Mixes of requests
+
+
+@given(mixes(st.just(NUM_CTX)), TIGHT_ROOMS)
+def test_each_answer_of_a_mix_is_the_echo_of_its_prompt(requests: list[Generate], room: Room) -> None:
+    model = room.model()
+
+    served = serve(model, requests, num_parallel=room.num_slots)
+
+    event(f"preempted {min(num_preempted(model, served), 3)}")
+    for one in requests:
+        text, reason, num_output = expected_echo(one)
+        end = served[one.id].finished
+        prompt = model.tokenize(one.prompt, True)
+        assert (served[one.id].text, end.reason, end.num_output) == (text, reason, num_output)
+        assert (end.num_prompt, end.num_prompt_dropped) == (len(prompt), 0)
+        assert list(end.tokens[: len(prompt)]) == prompt
+
+
+@given(mixes(st.integers(2, 40)), TINY_ROOMS)
+def test_a_mix_in_a_tiny_pool_is_answered_as_one_by_one(requests: list[Generate], room: Room) -> None:
+    """Context shifts, cut prompts and preemption at once: the slow way is a pool for each request alone."""
+    model = room.model()
+
+    served = serve(model, requests, num_parallel=room.num_slots)
+
+    event(f"preempted {min(num_preempted(model, served), 3)}")
+    for one in requests:
+        alone = serve(WatchedEcho(pool_tokens=room.pool_tokens, num_slots=1), [one])
+        assert served[one.id].summary == alone[one.id].summary
+
+
+@given(st.lists(st.text("abcdef", min_size=6, max_size=20), min_size=3, max_size=8), st.integers(44, 70))
+def test_a_crowd_in_a_small_pool_gets_all_its_answers(prompts: list[str], pool_tokens: int) -> None:
+    """Most of these send somebody away, and often the same one twice."""
+    model = WatchedEcho(pool_tokens=pool_tokens, max_batch=16)
+
+    served = serve(model, [request(index, prompt, num_ctx=44) for index, prompt in enumerate(prompts)])
+
+    event(f"preempted {min(num_preempted(model, served), 3)}")
+    assert [served[index].text for index in range(len(prompts))] == prompts
+
+
+@given(mixes(st.just(NUM_CTX)), TIGHT_ROOMS, st.data())
+def test_a_cancel_at_any_time_leaves_the_others_alone(
+    requests: list[Generate], room: Room, data: st.DataObject
+) -> None:
+    victims = data.draw(st.lists(st.sampled_from(requests), unique_by=lambda one: one.id), label="victims")
+    later = {data.draw(st.integers(0, 40)): cancel(victim.id) for victim in victims}
+
+    served = serve(room.model(), requests, num_parallel=room.num_slots, later=later)
+
+    for one in requests:
+        text, reason, num_output = expected_echo(one)
+        end = served[one.id].finished
+        if end.reason == "cancel":
+            assert one in victims
+            assert text.startswith(served[one.id].text)
+            assert end.num_output < num_output
+        else:
+            assert (served[one.id].text, end.reason, end.num_output) == (text, reason, num_output)
+
+
+@given(mixes(st.just(NUM_CTX)), mixes(st.just(NUM_CTX)), TIGHT_ROOMS, st.data())
+def test_newcomers_at_any_time_change_no_answer(
+    first: list[Generate], second: list[Generate], room: Room, data: st.DataObject
+) -> None:
+    newcomers = [msgspec.structs.replace(one, id=one.id + 100) for one in second]
+    step = data.draw(st.integers(0, 12))
+    model = room.model()
+    first = [*first, request(99, "at least thirteen steps")]
+
+    served = serve(
+        model, first, num_parallel=room.num_slots, later={step: [submission(model, one) for one in newcomers]}
+    )
+
+    for one in [*first, *newcomers]:
+        assert (served[one.id].text, served[one.id].finished.reason) == expected_echo(one)[:2]
+
+
+@given(mixes(st.integers(2, 40)), TINY_ROOMS, st.data())
+def test_an_engine_with_fewer_cells_than_it_said_serves_all_that_fit(
+    requests: list[Generate], room: Room, data: st.DataObject
+) -> None:
+    """llama.cpp may find no place where the books see one; nothing may loop, and only what is too large may fail."""
+    num_missing = data.draw(st.integers(1, room.pool_tokens - 1))
+
+    served = serve(room.model(num_missing), requests, num_parallel=room.num_slots)
+
+    for one in requests:
+        alone = serve(WatchedEcho(pool_tokens=room.pool_tokens, num_slots=1, num_missing=num_missing), [one])
+        if isinstance(alone[one.id].end, Finished):
+            assert served[one.id].summary == alone[one.id].summary
+        else:
+            assert served[one.id].end == alone[one.id].end
+
+
+# One request
+
+
+def test_an_answer_counts_its_tokens() -> None:
+    end = serve(WatchedEcho(), [request(1, "héllo")])[1].finished
+
+    assert (end.reason, end.num_prompt, end.num_output) == ("stop", 7, 7)
+    assert min(end.prompt_seconds, end.output_seconds) >= 0
+
+
+def test_the_time_in_the_queue_counts_from_the_arrival() -> None:
+    end = serve(WatchedEcho(), [request(1, "a")])[1].finished
+
+    assert end.queue_seconds > 0, "the submission says that it arrived at 0"
+
+
+def test_text_streams_with_every_token() -> None:
+    answer = serve(WatchedEcho(), [request(1, "aé")])[1]
+
+    assert [(output.text, output.num_tokens) for output in answer.outputs] == [("a", 1), ("é", 3)]
+
+
+def test_text_that_may_be_a_stop_waits() -> None:
+    answer = serve(WatchedEcho(), [request(1, "ab##c", options={"stop": ("###",)})])[1]
+
+    assert [output.text for output in answer.outputs] == ["a", "b", "##c"]
+
+
+def test_text_held_back_comes_with_the_end() -> None:
+    answer = serve(WatchedEcho(), [request(1, "ab#", options={"stop": ("##",)})])[1]
+
+    assert [output.text for output in answer.outputs] == ["a", "b", "#"]
+
+
+def test_token_ids_are_told_only_on_request() -> None:
+    model = WatchedEcho()
+    served = serve(model, [request(1, "ab"), request(2, "ab", wants_tokens=False)])
+
+    assert served[1].finished.tokens == (*model.tokenize("ab", True), *b"ab")
+    assert served[2].finished.tokens == ()
+
+
+@pytest.mark.parametrize("num_top", [0, 5])
+def test_every_token_of_the_answer_has_its_log_probability(num_top: int) -> None:
+    """Also those whose text is held back, is half a character or belongs to the stop."""
+    answer = serve(WatchedEcho(), [request(1, "aé#b", num_top_logprobs=num_top, options={"stop": ("#b",)})])[1]
+
+    assert answer.text == "aé"
+    assert b"".join(bytes(logprob.bytes) for logprob in answer.logprobs) == "aé#b".encode()
+    assert all(len(logprob.top) == min(num_top, 1) for logprob in answer.logprobs)
+
+
+def test_log_probabilities_are_off_by_default() -> None:
+    assert serve(WatchedEcho(), [request(1, "abc")])[1].logprobs == []
+
+
+def test_the_end_token_counts_and_says_nothing() -> None:
+    answer = serve(WatchedEcho(), [request(1, "")])[1]
+
+    assert (answer.text, answer.finished.reason, answer.finished.num_output) == ("", "stop", 1)
+
+
+def test_a_model_that_repeats_itself_is_stopped() -> None:
+    answer = serve(WatchedEcho(), [request(1, "b" + "a" * 60, num_ctx=400, max_repeats=30)])[1]
+
+    assert (answer.text, answer.finished.reason) == ("b" + "a" * 31, "stop")
+
+
+# The context
+
+
+def test_a_prompt_that_leaves_room_for_one_token_is_served() -> None:
+    answer = serve(WatchedEcho(), [request(1, "abcdef", num_ctx=8, shift=False)])[1]
+
+    assert (answer.text, answer.finished.reason, answer.finished.num_prompt) == ("a", "length", 7)
+
+
+def test_a_prompt_too_long_is_refused_with_its_length() -> None:
+    refusal = serve(WatchedEcho(), [request(1, "abcdefg", num_ctx=8)])[1].refusal
+
+    assert (refusal.code, refusal.num_prompt, refusal.limit) == ("prompt_too_long", 8, 8)
+    assert "exceeds the available context size" in refusal.message
+
+
+def test_a_prompt_too_long_is_cut_on_request() -> None:
+    model = WatchedEcho()
+    tokens = model.tokenize("abcdefghijklmnop", True)
+
+    end = serve(model, [request(1, "abcdefghijklmnop", num_ctx=10, cut=True, options={"num_predict": 2})])[1].finished
+
+    left = cut_prompt(tokens, 10, 4, adds_bos=False)
+    assert list(end.tokens[: end.num_prompt]) == left
+    assert (end.num_prompt, end.num_prompt_dropped) == (7, 10)
+
+
+def test_a_prompt_without_tokens_is_refused() -> None:
+    refusal = serve(WatchedEcho(), [request(1, "", add_special=False)])[1].refusal
+
+    assert (refusal.code, refusal.message) == ("invalid", "the prompt holds no tokens")
+
+
+@pytest.mark.parametrize("num_ctx", [1, 0, -5])
+def test_a_context_without_room_for_an_answer_is_refused(num_ctx: int) -> None:
+    refusal = serve(WatchedEcho(), [request(1, "abc", num_ctx=num_ctx, cut=True)])[1].refusal
+
+    assert (refusal.code, refusal.message) == ("invalid", f"num_ctx must be at least 2: found {num_ctx}")
+
+
+def test_without_shift_the_answer_ends_where_the_context_does() -> None:
+    end = serve(WatchedEcho(), [request(1, "abcdefgh", num_ctx=12, shift=False)])[1].finished
+
+    assert (end.reason, end.num_prompt + end.num_output) == ("length", 12)
+
+
+def test_a_context_is_never_larger_than_the_pool() -> None:
+    """A request may ask for more than was loaded; the answer ends, and the engine does not run out of cells."""
+    model = WatchedEcho(pool_tokens=12)
+
+    end = serve(model, [request(1, "abcdefgh", num_ctx=1000, shift=False)])[1].finished
+
+    assert (end.reason, end.num_prompt + end.num_output) == ("length", 12)
+
+
+def test_with_shift_the_answer_goes_on_past_the_context() -> None:
+    """With the prompt kept, the echo loses its place at every shift and goes on until ten contexts are full."""
+    answer = serve(WatchedEcho(), [request(1, "abcdefghij", num_ctx=16, options={"num_keep": -1})])[1]
+
+    assert answer.finished.reason == "length"
+    assert answer.finished.num_output == 160
+    assert answer.text.startswith("abcde" + "de" * 70)
+
+
+def test_a_shift_drops_the_middle_and_moves_nothing_else() -> None:
+    model = WatchedEcho()
+
+    answer = serve(model, [request(1, "abcdefghij", num_ctx=16, options={"num_keep": 2})])[1]
+
+    assert answer.text == "abcde", "c to i are gone: the rest of the prompt, abj, is shorter than the answer"
+    assert [chunk.start for step in model.steps for chunk in step] == [0, 11, 12, 13, 14, 8]
+    assert list(answer.finished.tokens) == [*model.tokenize("abcdefghij", True), *b"abcde"]
+
+
+def test_an_engine_that_cannot_shift_ends_the_answer() -> None:
+    model = WatchedEcho()
+    model.info = replace(model.info, can_shift=False)
+
+    assert serve(model, [request(1, "abcdefgh", num_ctx=12)])[1].finished.reason == "length"
+
+
+class CannotForgetTheMiddle(WatchedEcho):
+    """As recurrent models and some sliding windows do, it says no only when asked."""
+
+    def remove(self, slot: int, start: int, end: int) -> bool:
+        return end < 0 and super().remove(slot, start, end)
+
+
+def test_an_engine_that_refuses_a_shift_ends_the_answer() -> None:
+    answer = serve(CannotForgetTheMiddle(), [request(1, "abcdefgh", num_ctx=12)])[1]
+
+    assert (answer.text, answer.finished.reason) == ("abc", "length")
+
+
+# Several requests
+
+
+def test_requests_share_their_steps() -> None:
+    model = WatchedEcho()
+
+    serve(model, [request(n, "abcdef") for n in range(8)])
+
+    assert len(model.steps) == 7
+    assert [len(chunk.tokens) for chunk in model.steps[1]] == [1] * 8
+
+
+def test_what_a_step_said_leaves_at_once() -> None:
+    served = serve(WatchedEcho(), [request(n, "ab") for n in range(3)])
+
+    texts = [[event.id for event in batch if isinstance(event, Output)] for batch in served.sent]
+    assert [ids for ids in texts if ids] == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_refusal_does_not_wait_for_the_others() -> None:
+    served = serve(WatchedEcho(), [request(1, "abc"), request(2, "", add_special=False)])
+
+    assert isinstance(served.sent[0][0], Refusal)
+
+
+def test_a_long_prompt_does_not_hold_up_a_stream() -> None:
+    model = WatchedEcho(max_batch=8)
+
+    serve(model, [request(1, "abcdef"), request(2, "x" * 60)])
+
+    assert all(0 in [chunk.slot for chunk in step] for step in model.steps[:7])
+    assert [len(step) for step in model.steps[:7]] == [2] * 7
+
+
+def test_two_that_outgrow_the_pool_take_turns() -> None:
+    model = WatchedEcho(pool_tokens=28)
+
+    served = serve(model, [request(1, "abcdefgh"), request(2, "ijklmnop")])
+
+    assert num_preempted(model, served) == 1
+    assert [served[n].text for n in (1, 2)] == ["abcdefgh", "ijklmnop"]
+
+
+def test_the_reports_count_all_steps_and_tokens() -> None:
+    model = WatchedEcho()
+
+    served = serve(model, [request(n, "abcdefghij" * 10, num_ctx=500) for n in range(3)])
+
+    assert len(served.stats) > 1
+    assert sum(stats.num_steps for stats in served.stats) == len(model.steps)
+    assert sum(stats.num_tokens for stats in served.stats) == sum(
+        len(chunk.tokens) for step in model.steps for chunk in step
+    )
+    assert all(min(stats.decode_seconds, stats.host_seconds) >= 0 for stats in served.stats)
+
+
+# Trouble with one
+
+
+@pytest.mark.parametrize(
+    ("seed", "code", "message", "text"),
+    [
+        (SAMPLE_FAILS, "internal", "ZeroDivisionError: the sampler broke", "ab"),
+        (START_FAILS, "internal", "ZeroDivisionError: no sampler today", ""),
+        (START_REFUSES, "invalid", "the engine cannot take this option", ""),
+    ],
+)
+def test_a_broken_sampler_ends_its_own_request_only(seed: int, code: str, message: str, text: str) -> None:
+    served = serve(WatchedEcho(), [request(1, "abcdef"), request(2, "abcdef", options={"seed": seed})])
+
+    assert served[1].text == "abcdef"
+    assert (served[2].refusal.code, served[2].refusal.message, served[2].text) == (code, message, text)
+
+
+def test_a_request_too_large_for_the_engine_fails_alone() -> None:
+    served = serve(WatchedEcho(pool_tokens=100, num_missing=80), [request(1, "abcd"), request(2, "a" * 40)])
+
+    assert served[1].text == "abcd"
+    assert served[2].refusal.code == "internal"
+    assert "no room" in served[2].refusal.message
+
+
+# Cancel
+
+
+def test_a_cancel_while_waiting_never_runs() -> None:
+    model = WatchedEcho()
+
+    served = serve(model, [request(1, "abc"), request(2, "xyz")], num_parallel=1, later={0: cancel(2)})
+
+    end = served[2].finished
+    assert (end.reason, end.num_output, end.prompt_seconds, end.output_seconds) == ("cancel", 0, 0.0, 0.0)
+    assert sum(chunk.start == 0 for step in model.steps for chunk in step) == 1
+
+
+def test_a_cancel_in_the_prompt_ends_it_after_the_step() -> None:
+    model = WatchedEcho(max_batch=8)
+
+    served = serve(model, [request(1, "a" * 100, num_ctx=1000)], later={2: cancel(1)})
+
+    end = served[1].finished
+    assert (end.reason, end.num_prompt, end.num_output) == ("cancel", 101, 0)
+    assert len(model.steps) == 3
+
+
+def test_a_cancel_while_streaming_ends_before_the_next_token() -> None:
+    served = serve(WatchedEcho(), [request(1, "abcdef")], later={2: cancel(1)})
+
+    assert (served[1].text, served[1].finished.reason, served[1].finished.num_output) == ("abc", "cancel", 3)
+
+
+def test_a_cancelled_answer_says_nothing_more() -> None:
+    """Text held back for a stop is not told to somebody who has left."""
+    served = serve(WatchedEcho(), [request(1, "ab#", options={"stop": ("##",)})], later={2: cancel(1)})
+
+    assert served[1].text == "ab"
+
+
+def test_a_cancel_of_the_preempted_ends_it() -> None:
+    model = WatchedEcho(pool_tokens=28)
+
+    served = serve(model, [request(1, "abcdefgh"), request(2, "ijklmnop")], later={6: cancel(2)})
+
+    assert num_preempted(model, served) == 0, "it waits, and never begins anew"
+    assert served[2].finished.reason == "cancel"
+    assert served[1].text == "abcdefgh"
+
+
+def test_a_cancel_of_nobody_is_passed_over() -> None:
+    served = serve(WatchedEcho(), [request(1, "abc")], later={0: cancel(77), 1: cancel(1), 2: cancel(1)})
+
+    assert served[1].finished.reason == "cancel"
+
+
+def test_the_loop_ends_at_once_when_the_pipe_is_closed() -> None:
+    model = WatchedEcho()
+    sent: list[Event] = []
+    loop = Loop(model, sent.extend, num_parallel=4)
+    model.before_step = lambda step: loop.put(Closed()) if step == 1 else None
+    loop.put(submission(model, request(1, "abcdef")))
+
+    loop.run()
+
+    assert len(model.steps) == 2
+    assert not any(isinstance(event, Finished) for event in sent)
+
+
+def test_an_idle_loop_waits_for_a_message_and_takes_no_steps() -> None:
+    model = WatchedEcho()
+    taken: queue.SimpleQueue[int] = queue.SimpleQueue()
+    loop = Loop(model, lambda events: taken.put(len(events)), num_parallel=4)
+    loop.put(Closed())
+
+    loop.run()
+
+    assert taken.empty()
+    assert model.steps == []
