@@ -1,6 +1,11 @@
 """Manifest and config blob: the JSON that the store keeps on disk, in Ollama's own form."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import msgspec
+
+from ollamapy.errors import InvalidInput
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
@@ -85,16 +90,46 @@ def encode_config(config: Config) -> bytes:
     return msgspec.json.encode({k: v for k, v in fields.items() if v or k in _ALWAYS}) + b"\n"
 
 
+def encode_params(params: Mapping[str, Any]) -> bytes:
+    """The bytes of a `params` layer: one JSON object, one newline."""
+    return msgspec.json.encode(params) + b"\n"
+
+
+def encode_messages(messages: Iterable[tuple[str, str]]) -> bytes:
+    """The bytes of a `messages` layer: a list of `{"role","content"}`, one newline."""
+    return msgspec.json.encode([_Message(role, content) for role, content in messages]) + b"\n"
+
+
 def decode_manifest(data: bytes) -> Manifest:
-    """The manifest in `data`. Raises msgspec.ValidationError or DecodeError."""
-    return msgspec.json.decode(data, type=Manifest)
+    """The manifest in `data`. Raises InvalidInput."""
+    manifest: Manifest = _decode(data, Manifest)
+    return manifest
 
 
 def decode_config(data: bytes) -> Config:
-    """The config in `data`; unknown keys are ignored, null is empty. Raises msgspec.ValidationError or DecodeError."""
-    fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    return msgspec.convert(
-        {k: msgspec.json.decode(v) for k, v in fields.items() if bytes(v) != b"null"},
-        type=Config,
-        strict=True,
-    )
+    """The config in `data`; unknown keys are ignored, null is empty. Raises InvalidInput."""
+    fields = {key: value for key, value in _decode(data, dict[str, Any]).items() if value is not None}
+    config: Config = _decode(msgspec.json.encode(fields), Config)
+    return config
+
+
+def decode_params(data: bytes) -> dict[str, Any]:
+    """What a `params` layer holds. Raises InvalidInput."""
+    return _decode(data, dict[str, Any] | None) or {}
+
+
+def decode_messages(data: bytes) -> tuple[tuple[str, str], ...]:
+    """The pairs of role and content of a `messages` layer. Raises InvalidInput."""
+    return tuple((each.role, each.content) for each in _decode(data, list[_Message] | None) or ())
+
+
+class _Message(msgspec.Struct, frozen=True):
+    role: str = ""
+    content: str = ""
+
+
+def _decode(data: bytes, type_: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(str(error)) from error
