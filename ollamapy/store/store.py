@@ -55,7 +55,8 @@ class Store:
 
     def resolve(self, name: ModelName) -> StoredModel:
         """The model of that name, in any case. Raises NotFound, StoreError when a blob is missing or unreadable."""
-        return load_model(self.manifests.read(name), self.blobs)
+        with self.manifests.lock:  # a model that is being deleted is there, or it is not
+            return load_model(self.manifests.read(name), self.blobs)
 
     def config(self, stored: StoredManifest) -> Config:
         """The config of a model that need not be whole. Raises StoreError."""

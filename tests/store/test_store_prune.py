@@ -1,6 +1,8 @@
 """What goes when a model goes, and what a start cleans up: every row of the contract's table."""
 
+import contextlib
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -358,3 +360,32 @@ def test_the_store_prints_how_many_models_it_has(store, root):
 
     assert repr(store) == f"<Store {root} 1 models>"
     assert repr(store.manifests) == f"<Manifests {root}/manifests 1 models>"
+
+
+def test_threads_that_make_delete_copy_and_use_models_never_see_half_of_one(store, root):
+    """The models share a blob, so that deleting one is always close to breaking another."""
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        own, copied = name(f"m{number}"), name(f"c{number}")
+        try:
+            for turn in range(15):
+                with store.manifests.lock:
+                    own_layers = layer(root, "model", b"shared"), layer(root, "license", f"{number} {turn}".encode())
+                    store.link(own, manifest_bytes(root, *own_layers))
+                store.copy(own, copied)
+                store.delete(own)
+                store.delete(copied)
+                with contextlib.suppress(NotFound):
+                    assert store.resolve(name(f"m{1 - number}")).licenses
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert tree(root) == set()
