@@ -71,14 +71,21 @@ def validator(headers: Mapping[str, str]) -> str:
     return etag if etag and not etag.startswith("W/") else headers.get("last-modified", "")
 
 
+def require_secure(url: str, *, insecure: bool) -> None:
+    """Raises RemoteError for plain http, unless it was allowed."""
+    if urlsplit(url).scheme == "http" and not insecure:
+        raise RemoteError("insecure protocol http", hint="pull with --insecure to allow plain http")
+
+
 def next_url(current: str, location: str, *, insecure: bool) -> str:
     """Where a redirect leads. Raises RemoteError when it leaves https, or leads to no web server."""
     target = urljoin(current, location)
     scheme = urlsplit(target).scheme
     if scheme not in {"http", "https"}:
         raise RemoteError(f"the server redirects to {scheme or 'nothing'}, wanted http or https")
-    if scheme == "http" and (not insecure or urlsplit(current).scheme == "https"):
+    if scheme == "http" and urlsplit(current).scheme == "https":
         raise RemoteError("insecure protocol http", hint="the server redirects from https to http, which is refused")
+    require_secure(target, insecure=insecure)
     return target
 
 

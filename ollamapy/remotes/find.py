@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ollamapy.errors import InvalidName, RemoteError
 from ollamapy.names import ModelName
+from ollamapy.remotes.answer import require_secure
 from ollamapy.remotes.base import Entry, Remote, Source, is_web_url
 from ollamapy.remotes.catalogue import Catalogue
 from ollamapy.remotes.local import LocalRemote
@@ -35,8 +36,7 @@ def parse_wanted(text: str, *, insecure: bool = False) -> ModelName | Entry:
     """
     text = text.strip()
     wanted = _url_entry(text) if _is_file_url(text) else _name(text)
-    if text.lower().startswith("http://") and not insecure:
-        raise RemoteError("insecure protocol http", hint="pull with --insecure to allow plain http")
+    require_secure(text, insecure=insecure)
     return wanted
 
 

@@ -6,7 +6,7 @@ it. Never looks at what is fetched.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,7 +29,7 @@ class Transfer:
     num_waiting: int = 0
     is_stopping: bool = False
 
-    async def progress(self) -> AsyncIterator[Progress]:
+    async def progress(self) -> AsyncGenerator[Progress, None]:
         """A line at every tick until the fetch is over, and one more when it turns to verifying."""
         was_verifying = is_over = False
         while not is_over:

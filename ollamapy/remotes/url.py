@@ -27,6 +27,7 @@ from ollamapy.remotes.answer import (
     next_url,
     range_headers,
     read_answer,
+    require_secure,
 )
 from ollamapy.remotes.base import BlobSink, Entry, Report, already_there, pulling, verifying
 from ollamapy.remotes.partial import Mark, Partial
@@ -148,6 +149,7 @@ class _Download:
     async def _answer(self, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The answer of the server that the redirects lead to. Every hop is a request without history."""
         url = self.remote.entry.source.location
+        require_secure(url, insecure=self.remote.insecure)
         for _ in range(MAX_REDIRECTS + 1):
             with _network_faults(self.remote.patience):
                 async with self.client.stream("GET", url, headers=headers) as response:
