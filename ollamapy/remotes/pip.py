@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from ollamapy.errors import Error, RemoteError, StoreError
+from ollamapy.remotes.pour import NO_ROOM_HINT
 
 _PROGRESS = re.compile(r"Progress (\d{1,15}) of (\d{1,15})\Z")
 _MAX_LINE_BYTES = 1 << 16
@@ -49,12 +50,14 @@ def parse_progress(line: str) -> tuple[int, int] | None:
 
 def explain(requirement: str, lines: Iterable[str], code: int) -> Error:
     """The error that pip's stderr and exit code come down to."""
-    lines = [line.strip() for line in lines]
+    lines = [line.strip() for line in lines if line.strip()]
     text = "\n".join(lines)
     faults = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    reason = (faults or [line for line in lines if line] or [f"it ended with exit code {code}"])[-1]
+    if "Exception:" in faults[-1:]:
+        faults = lines  # a traceback follows, and its last line says what happened
+    reason = (faults or lines or [f"it ended with exit code {code}"])[-1]
     if "No space left on device" in text or "Disk quota exceeded" in text:
-        return StoreError(f"no room to download {requirement}: {reason}", hint="free some space and pull again")
+        return StoreError(f"no room to download {requirement}: {reason}", hint=NO_ROOM_HINT)
     return RemoteError(f"pip could not download {requirement}: {reason}", hint=_hint(text))
 
 

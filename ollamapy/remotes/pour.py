@@ -14,6 +14,7 @@ from ollamapy.remotes.base import BlobSink
 from ollamapy.remotes.threads import Stop
 from ollamapy.units import format_bytes
 
+NO_ROOM_HINT = "free some space, or let OLLAMA_MODELS name a folder on a larger disk"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -68,5 +69,5 @@ def require_room(blobs: BlobSink, wanted: int) -> None:
     if free < wanted:
         raise StoreError(
             f"no room for the model: {format_bytes(wanted)} needed, {format_bytes(free)} free in {folder}",
-            hint="free some space, or let OLLAMA_MODELS name a folder on a larger disk",
+            hint=NO_ROOM_HINT,
         )

@@ -222,6 +222,7 @@ def test_the_last_error_of_pip_is_the_reason() -> None:
         ([], RemoteError, "it ended with exit code 3", "pip config list"),
         (["/bin/python: No module named pip"], RemoteError, "No module named pip", "ensurepip"),
         (["ERROR: [Errno 28] No space left on device"], StoreError, "No space left", "free some space"),
+        (["ERROR: Exception:", "Traceback", "OSError: No space left on device", ""], StoreError, "OSError", "free"),
         (["ERROR: SSLError CERTIFICATE_VERIFY_FAILED"], RemoteError, "SSLError", "PIP_CERT"),
         (["WARNING: Retrying after connection broken by 'x'", "ERROR: none"], RemoteError, "none", "HTTPS_PROXY"),
     ],
