@@ -187,10 +187,10 @@ class Pool:
         self._act(self._state.on_started(key, runner.ready.pool_tokens, time.time()))
 
     def _stop(self, key: str) -> None:
-        if key in self._starting:
+        if key in self._runners:
+            self._spawn(self._unload(key))
+        else:
             self._starting[key].cancel()
-            return
-        self._spawn(self._unload(key))
 
     async def _unload(self, key: str) -> None:
         runner, label = self._runners[key]

@@ -132,10 +132,13 @@ class PoolState:
         return actions + self._advance(now)
 
     def on_started(self, key: str, pool_tokens: int, now: float) -> list[Action]:
-        """A runner is ready: everybody who waits for it and fits is granted."""
+        """A runner is ready: everybody who waits for it and fits is granted.
+
+        One that was told to stop while it started did so too late: it is told again.
+        """
         entry = self.entries[key]
-        if entry.phase is not Phase.STARTING:
-            return []
+        if entry.phase is Phase.STOPPING:
+            return [Stop(key)]
         entry.phase, entry.pool_tokens = Phase.READY, pool_tokens
         actions: list[Action] = []
         for ticket, demand in list(self.queue):

@@ -226,6 +226,14 @@ def test_a_client_that_leaves_during_the_load_stops_it() -> None:
     assert not pool.entries
 
 
+def test_a_load_that_ends_although_it_was_stopped_is_stopped_again() -> None:
+    pool = state()
+    pool.on_request(1, demand("a"), 0)
+    pool.on_release(1, 1)
+
+    assert pool.on_started("a", 8192, 2) == [Stop("a")]
+
+
 def test_a_load_goes_on_while_somebody_else_waits_for_it() -> None:
     pool = state()
     pool.on_request(1, demand("a"), 0)
