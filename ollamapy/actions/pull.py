@@ -1,0 +1,98 @@
+"""`POST /api/pull`: fetch a model from the remote that has it, and make it one of the store's.
+
+    find the remote → fetch, shared with others who want the same → check the file → store the layers → link
+
+Nothing is visible before the manifest is linked, which comes last. A pull that is left half-way leaves no model; what
+came of a file from the web stays, and the next pull goes on from there.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from ollamapy.actions import recipe as recipes
+from ollamapy.actions.manifest import store_recipe
+from ollamapy.actions.recipe import NewLayer, Recipe, Uploaded
+from ollamapy.actions.services import Services
+from ollamapy.errors import Error, ModelFileError, NotFound, StoreError
+from ollamapy.modelfile.options import check_options
+from ollamapy.names import Digest, ModelName
+from ollamapy.remotes.base import Remote, verifying
+from ollamapy.remotes.find import find_remote, parse_wanted
+from ollamapy.remotes.threads import in_thread
+from ollamapy.store.store import Store
+from ollamapy.wire.manifest import encode_manifest
+from ollamapy.wire.native import Progress, PullRequest
+
+log = logging.getLogger(__name__)
+
+
+async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progress, None]:
+    """Fetches the model, a line for each step. The last one to close its generator cancels the transfer.
+
+    Raises InvalidName before the first line; then RemoteError, ModelFileError, StoreError.
+    """
+    wanted = parse_wanted(request.model or request.name, insecure=request.insecure)
+    yield Progress("pulling manifest")
+    remote = find_remote(wanted, services.catalogue, insecure=request.insecure)
+    name = remote.entry.name
+
+    async with services.transfers.join(remote, services.store.blobs) as transfer:
+        last = None
+        async with aclosing(transfer.progress()) as lines:
+            async for last in lines:
+                yield last
+        digest = transfer.result()
+    if last != verifying():
+        yield verifying()
+    recipe = await _checked(services, remote, digest)
+
+    yield Progress("writing manifest")
+    unused = await in_thread(lambda stop: _link(services.store, name, recipe))
+    log.info("model pulled model=%s source=%s", name, remote.entry.source.kind)
+    if unused and not services.settings.noprune:
+        yield Progress("removing unused layers")
+        try:
+            await in_thread(lambda stop: services.store.remove_unused(unused))
+        except StoreError as error:
+            yield Progress(f"couldn't remove unused layers: {error}")
+    yield Progress("success")
+
+
+async def _checked(services: Services, remote: Remote, digest: Digest) -> Recipe:
+    """The model that the fetched file makes. A file that makes none leaves the store."""
+    try:
+        return await _recipe(services, remote, digest)
+    except Error as error:
+        await in_thread(lambda stop: services.store.remove_unused([digest]))
+        if isinstance(error, ModelFileError):
+            message = error.message.replace(digest.filename, remote.entry.source.filename)
+            raise ModelFileError(message, hint=error.hint) from error
+        raise
+
+
+async def _recipe(services: Services, remote: Remote, digest: Digest) -> Recipe:
+    """The same model that `create` makes of the file, with what the catalogue adds."""
+    source, blobs = remote.entry.source, services.store.blobs
+    file = await services.headers.read(blobs.path(digest))
+    size = await asyncio.to_thread(blobs.size, digest)
+    recipe = recipes.of_files([Uploaded(source.filename, digest, size, file)])
+    if source.license:
+        recipe = recipe.with_layers(NewLayer("license", source.license.encode()))
+    return recipes.with_parameters(recipe, check_options(source.params))
+
+
+def _link(store: Store, name: ModelName, recipe: Recipe) -> set[Digest]:
+    """Makes the model visible; the blobs that only its predecessor lists.
+
+    One step under the lock: a delete meanwhile could take a layer that the manifest is about to list.
+    """
+    with store.manifests.lock:
+        try:
+            before = set(store.manifests.read(name).blobs)
+        except (NotFound, StoreError):
+            before = set()
+        manifest, _ = store_recipe(store.blobs, recipe)
+        linked = store.link(name, encode_manifest(manifest), noprune=True)
+        return before - set(store.manifests.read(linked).blobs)
