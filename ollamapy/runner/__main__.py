@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import time
-from typing import BinaryIO
+from concurrent.futures import Future
+from typing import BinaryIO, NoReturn
 
 from ollamapy.errors import Error, LoadFailed
 from ollamapy.runner.loop import Closed, Loop, Submission
@@ -29,11 +30,13 @@ from ollamapy.wire.runner import (
     Text,
     Tokenize,
     Tokens,
+    decode_request,
     encode,
-    request_decoder,
 )
 
 ENGINES = {"llama": "ollamapy.runner.llama", "echo": "ollamapy.runner.echo"}
+
+Session = tuple[Model, Loop]
 
 log = logging.getLogger("ollamapy.runner")
 
@@ -52,19 +55,43 @@ class Pipe:
             self._writer.write(data)
             self._writer.flush()
 
-    def receive(self) -> Request | None:
-        """The next message; None at the end of input."""
+    def receive(self) -> Request | Refusal | None:
+        """The next message, or the answer to a line that is none; None at the end of input."""
         line = self._reader.readline()
-        return request_decoder.decode(line) if line else None
+        return decode_request(line) if line else None
+
+
+def run() -> NoReturn:
+    """Ends the process with the status of `main`, and at once: the kernel frees everything; native destructors and a
+    thread that reads stdin may hang or crash on the way out."""
+    status = 1
+    try:
+        status = main()
+    except BaseException:  # the last words of the process: whoever watches it finds them on stderr
+        log.exception("runner failed")
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def main() -> int:
     """Runs one model until stdin ends. 0 after a clean end, 1 when the model did not load."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     pipe = _open_pipe()
-    request = pipe.receive()
-    if not isinstance(request, Load):
-        return 0
+    match pipe.receive():
+        case None:
+            return 0
+        case Load() as request:
+            return _serve(request, pipe)
+        case Refusal() as refusal:
+            pipe.send([LoadError(refusal.message)])
+        case other:
+            pipe.send([LoadError(f"the first message must be a Load: found a {type(other).__name__}")])
+    return 1
+
+
+def _serve(request: Load, pipe: Pipe) -> int:
+    session: Future[Session] = Future()
+    threading.Thread(target=_read, args=(pipe, session), daemon=True).start()
     try:
         model = _load(request, pipe)
     except Error as error:
@@ -72,10 +99,9 @@ def main() -> int:
         return 1
     loop = Loop(model, pipe.send, num_parallel=request.num_parallel)
     pipe.send([_ready(request, model)])
-    threading.Thread(target=_read, args=(pipe, model, loop), daemon=True).start()
+    session.set_result((model, loop))
     loop.run()
-    sys.stdout.flush()
-    os._exit(0)  # the kernel frees everything at once; native destructors may not
+    return 0
 
 
 def _open_pipe() -> Pipe:
@@ -116,36 +142,47 @@ def _ready(request: Load, model: Model) -> Ready:
     )
 
 
-def _read(pipe: Pipe, model: Model, loop: Loop) -> None:
-    """The reader thread: until stdin ends."""
-    while (request := pipe.receive()) is not None:
+def _read(pipe: Pipe, session: "Future[Session]") -> None:
+    """The reader thread: until stdin ends, or a pipe breaks. Messages wait for the model; the end does not."""
+    try:
+        while (request := pipe.receive()) is not None:
+            _take(request, pipe, *session.result())
+    finally:
+        if not session.done():
+            os._exit(0)  # nobody wants the model any more, and a load cannot be stopped
+        session.result()[1].put(Closed())
+
+
+def _take(request: Request | Refusal, pipe: Pipe, model: Model, loop: Loop) -> None:
+    match request:
+        case Generate() | Tokenize() | Detokenize():
+            _answer(request, pipe, model, loop)
+        case Cancel():
+            loop.put(request)
+        case Load():
+            log.warning("a second load was passed over")
+        case Refusal():
+            log.error("bad message id=%d error=%s", request.id, request.message)
+            if request.id >= 0:
+                pipe.send([request])
+
+
+def _answer(request: Generate | Tokenize | Detokenize, pipe: Pipe, model: Model, loop: Loop) -> None:
+    """Does what takes no step; trouble with one request must not end the thread that reads them all."""
+    received = time.perf_counter()
+    try:
         match request:
             case Generate():
-                loop_message = _tokenized(request, model)
-                if isinstance(loop_message, Refusal):
-                    pipe.send([loop_message])
-                else:
-                    loop.put(loop_message)
-            case Cancel():
-                loop.put(request)
+                text = model.detokenize(request.context) + request.prompt
+                loop.put(Submission(request, model.tokenize(text, request.add_special), received))
             case Tokenize():
                 pipe.send([Tokens(request.id, tuple(model.tokenize(request.text, request.add_special)))])
             case Detokenize():
                 pipe.send([Text(request.id, model.detokenize(request.tokens))])
-            case Load():
-                log.warning("a second load was ignored")
-    loop.put(Closed())
-
-
-def _tokenized(request: Generate, model: Model) -> Submission | Refusal:
-    received = time.perf_counter()
-    try:
-        text = model.detokenize(request.context) + request.prompt
-        return Submission(request, model.tokenize(text, request.add_special), received)
-    except Exception as error:  # the reader must outlive any single prompt
-        log.exception("cannot tokenize id=%d", request.id)
-        return Refusal(request.id, "internal", f"cannot tokenize the prompt: {error}")
+    except Exception as error:  # the seam between one request and all others
+        log.exception("request failed id=%d", request.id)
+        pipe.send([Refusal(request.id, "internal", f"{type(error).__name__}: {error}")])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

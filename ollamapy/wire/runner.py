@@ -3,7 +3,8 @@
 Daemon to runner (stdin): first one `Load`, then any of the other `Request`s at any time.
 Runner to daemon (stdout): `Loading`…, `Ready` or `LoadError`; then for each `Generate` either one `Refusal`, or
 `Output`… and one `Finished`. After `Cancel` a `Finished` with reason "cancel" still comes, unless it was out already.
-`Tokenize` and `Detokenize` are answered without waiting for a decode step. The runner exits when stdin ends.
+`Tokenize` and `Detokenize` are answered without waiting for a decode step. A line that is no message is passed over,
+with a `Refusal` if it has an `id`. The runner exits when stdin ends, also while it loads.
 """
 
 from typing import Literal
@@ -129,7 +130,7 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A request that cannot be served. `prompt_too_long` carries the counts so that the daemon can drop messages."""
+    """A request of any kind that cannot be served. `prompt_too_long` carries the counts, so that messages can go."""
 
     id: int
     code: Literal["prompt_too_long", "invalid", "internal"]
@@ -159,6 +160,30 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
 
 Event = Loading | Ready | LoadError | Output | Finished | Refusal | Tokens | Text | Stats
 
-request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 encode = msgspec.json.Encoder().encode
+
+
+class _Numbered(msgspec.Struct):
+    """What even a message that is wrong may have."""
+
+    id: int = -1
+
+
+_numbered_decoder = msgspec.json.Decoder(_Numbered)
+
+
+def decode_request(line: bytes) -> Request | Refusal:
+    """The message in `line`, or what to answer when it is none; id -1 when the line does not name one."""
+    try:
+        return _request_decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Refusal(_number(line), "invalid", f"the runner does not understand the message: {error}")
+
+
+def _number(line: bytes) -> int:
+    try:
+        return _numbered_decoder.decode(line).id
+    except (msgspec.DecodeError, RecursionError):
+        return -1

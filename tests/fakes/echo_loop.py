@@ -8,6 +8,8 @@ import codecs
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fakes.answers import Answer
+
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.loop import Closed, Loop, Message, Submission
@@ -22,7 +24,6 @@ from ollamapy.wire.runner import (
     Output,
     Refusal,
     Stats,
-    TokenLogprob,
 )
 
 MAX_STEPS = 20_000
@@ -92,41 +93,6 @@ class _WatchedSampler:
 
 
 @dataclass
-class Answer:
-    """All that one request was told."""
-
-    outputs: list[Output] = field(default_factory=list)
-    end: Finished | Refusal | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(output.text for output in self.outputs)
-
-    @property
-    def logprobs(self) -> list[TokenLogprob]:
-        return [logprob for output in self.outputs for logprob in output.logprobs]
-
-    @property
-    def finished(self) -> Finished:
-        assert isinstance(self.end, Finished), self.end
-        return self.end
-
-    @property
-    def refusal(self) -> Refusal:
-        assert isinstance(self.end, Refusal), self.end
-        return self.end
-
-    @property
-    def summary(self) -> tuple[object, ...]:
-        """What must not depend on how the request was scheduled."""
-        end = self.end
-        if isinstance(end, Refusal):
-            return self.text, end
-        assert end is not None
-        return self.text, end.reason, end.tokens, end.num_prompt, end.num_prompt_dropped, end.num_output, self.logprobs
-
-
-@dataclass
 class Served:
     """The answers by request id, the loop's own reports, and what it sent at a time."""
 
@@ -185,13 +151,7 @@ def _record(event: Event, served: Served) -> None:
         served.stats.append(event)
         return
     assert isinstance(event, Output | Finished | Refusal)
-    answer = served.answers[event.id]
-    assert answer.end is None, "something came after the end"
-    if isinstance(event, Output):
-        assert event.text or event.logprobs, "an output of nothing"
-        answer.outputs.append(event)
-    else:
-        answer.end = event
+    served[event.id].add(event)
 
 
 def expected_echo(request: Generate) -> tuple[str, str, int]:

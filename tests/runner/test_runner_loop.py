@@ -17,7 +17,7 @@ from fakes.echo_loop import (
     serve,
     submission,
 )
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from ollamapy.runner.loop import Closed, Loop
@@ -155,6 +155,7 @@ def test_a_cancel_at_any_time_leaves_the_others_alone(
             assert (served[one.id].text, end.reason, end.num_output) == (text, reason, num_output)
 
 
+@settings(max_examples=50)
 @given(mixes(st.just(NUM_CTX)), mixes(st.just(NUM_CTX)), TIGHT_ROOMS, st.data())
 def test_newcomers_at_any_time_change_no_answer(
     first: list[Generate], second: list[Generate], room: Room, data: st.DataObject

@@ -1,0 +1,33 @@
+"""A runner whose engine prints to descriptor 1, as native libraries do, has no tokens for "???" and breaks on "!"."""
+
+import os
+from collections.abc import Callable, Sequence
+
+from ollamapy.runner import __main__ as runner
+from ollamapy.runner.echo import EchoModel
+from ollamapy.runner.model import Chunk, Decoded
+from ollamapy.wire.runner import Load
+
+
+class NoisyModel(EchoModel):
+    def tokenize(self, text: str, add_special: bool) -> list[int]:
+        if "???" in text:
+            raise RuntimeError("no tokens for ???")
+        return super().tokenize(text, add_special)
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        os.write(1, b"native noise in decode\n")
+        if any(ord("!") in chunk.tokens for chunk in chunks):
+            raise RuntimeError("llama_decode failed with code -3")
+        return super().decode(chunks)
+
+
+def load(request: Load, on_progress: Callable[[float], None]) -> NoisyModel:
+    os.write(1, b"native noise in load\n")
+    print("Python noise in load", flush=True)
+    return NoisyModel(request, {}, "")
+
+
+if __name__ == "__main__":
+    runner.ENGINES["echo"] = "__main__"
+    runner.run()
