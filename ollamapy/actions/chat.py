@@ -1,7 +1,7 @@
 """`POST /api/chat`: the next message of a conversation."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import msgspec
@@ -17,7 +17,7 @@ from ollamapy.units import format_utc, parse_keep_alive
 from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, DebugInfo, Message
 
 
-async def chat(services: Services, request: ChatRequest) -> AsyncIterator[ChatResponse]:
+async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatResponse, None]:
     """The answer in chunks, or as one object when the request does not stream."""
     timing = Timing.begin()
     inference.check_shared(request)
@@ -66,7 +66,7 @@ def _messages(subject: Subject, request: ChatRequest) -> tuple[Message, ...]:
 
 async def _answer(
     services: Services, subject: Subject, request: ChatRequest, runner: Runner, ask: Ask, timing: Timing
-) -> AsyncIterator[ChatResponse]:
+) -> AsyncGenerator[ChatResponse, None]:
     if request.debug_render_only:
         prompt = await inference.prompt_text(services, subject, runner, ask)
         yield _reply(request, done=False, debug_info=DebugInfo(rendered_template=prompt))

@@ -1,7 +1,7 @@
 """`POST /api/generate`: completion of one prompt."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import msgspec
@@ -18,7 +18,7 @@ from ollamapy.wire.native import DebugInfo, GenerateRequest, GenerateResponse, M
 from ollamapy.wire.options import Options
 
 
-async def generate(services: Services, request: GenerateRequest) -> AsyncIterator[GenerateResponse]:
+async def generate(services: Services, request: GenerateRequest) -> AsyncGenerator[GenerateResponse, None]:
     """The answer in chunks, or as one object when the request does not stream."""
     timing = Timing.begin()
     inference.check_shared(request)
@@ -82,7 +82,7 @@ async def _answer(
     runner: Runner,
     ask: Ask,
     timing: Timing,
-) -> AsyncIterator[GenerateResponse]:
+) -> AsyncGenerator[GenerateResponse, None]:
     if request.debug_render_only:
         prompt = await inference.prompt_text(services, subject, runner, ask)
         yield _reply(request, done=False, debug_info=DebugInfo(rendered_template=prompt))

@@ -49,7 +49,8 @@ class Subject:
 async def describe(services: _HasHeaders, model: StoredModel) -> Subject:
     """Everything about `model` that can be said without loading it. Raises ModelFileError."""
     file = await services.headers.read(model.model_path)
-    found = capabilities(file, model.config, bool(model.projector_paths), model.template)
+    projector = await services.headers.read(model.projector_paths[0]) if model.projector_paths else None
+    found = capabilities(file, model.config, projector is not None, projector=projector)
     return Subject(model, file, found, shape_of(file))
 
 

@@ -5,17 +5,17 @@
 Each step is a function here; the two verbs string them together and shape the reply.
 """
 
-import asyncio
 import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
 from ollamapy.engines.base import Runner
@@ -89,11 +89,12 @@ def _check_think(think: Any) -> None:
 
 async def resolve(services: Services, text: str) -> Subject:
     """The model that a request names. Raises InvalidName, NotFound, Refused for cloud names."""
-    name = ModelName.parse_local(text)
+    if not text:
+        raise lookup.not_found(text)
     try:
-        model = await asyncio.to_thread(services.store.resolve, name)
+        model = await lookup.stored_model(services, ModelName.parse_local(text))
     except NotFound as error:
-        raise NotFound(f"model '{text}' not found", hint=error.hint) from error
+        raise lookup.not_found(text, hint=error.hint) from error
     return await describe(services, model)
 
 
@@ -236,7 +237,7 @@ class Whole:
         self.logprobs.extend(part.logprobs)
 
 
-async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask) -> AsyncIterator[Part | End]:
+async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask) -> AsyncGenerator[Part | End, None]:
     """The answer as it comes, ending with End. Closing the iterator cancels the generation."""
     prompt = await prompt_text(services, subject, runner, ask)
     try:
@@ -280,7 +281,7 @@ async def _shortened(
     return await rendered(low)
 
 
-async def _stream(runner: Runner, ask: Ask, prompt: str) -> AsyncIterator[Part | End]:
+async def _stream(runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
     splitter = _splitter(ask, prompt)
     has_begun = False
     try:

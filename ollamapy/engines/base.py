@@ -1,6 +1,6 @@
 """The seam to whatever runs a model: `Runner`, a live process that serves one, and `Engine`, a way to start it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
 from ollamapy.wire.runner import Finished, Generate, Load, Output, Ready
@@ -14,7 +14,7 @@ class Runner(Protocol):
     @property
     def is_alive(self) -> bool: ...
 
-    def generate(self, request: Generate) -> AsyncIterator[Output | Finished]:
+    def generate(self, request: Generate) -> AsyncGenerator[Output | Finished, None]:
         """The answer, ending with Finished. Closing the iterator cancels. Raises PromptTooLong or Error for a refusal.
 
         The runner chooses the request's `id`.

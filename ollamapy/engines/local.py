@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
@@ -105,7 +105,7 @@ class LocalRunner:
         _, _, line = exit_.reason.partition(": ")
         return f": {line}" if line else ""
 
-    async def generate(self, request: Generate) -> AsyncIterator[Output | Finished]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Output | Finished, None]:
         """The answer to `request`, which gets an id of this runner's."""
         request_id = next(self._ids)
         queue = self._open(request_id)

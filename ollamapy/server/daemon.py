@@ -16,13 +16,13 @@ from aiohttp import web
 
 from ollamapy import EMULATED_VERSION, __version__
 from ollamapy.actions.headers import Headers
-from ollamapy.actions.pull import Transfers
 from ollamapy.actions.services import Services
 from ollamapy.actions.templates import Templates
 from ollamapy.engines import local
 from ollamapy.errors import Error
 from ollamapy.pool.pool import Pool
 from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.transfers import Transfers
 from ollamapy.server.app import build_app, runner
 from ollamapy.settings import Host, Settings
 from ollamapy.store.store import Store

@@ -90,7 +90,7 @@ def test_a_prompt_that_is_too_long_is_an_error_with_its_numbers(echo: Callable[.
 
 def test_tokenize_and_detokenize_answer_while_a_request_decodes(echo: Callable[..., Path]) -> None:
     async def work(runner: LocalRunner, deaths: list[object]) -> None:
-        async with aclosing(runner.generate(ask("a long answer " * 20))) as events:  # type: ignore[type-var]
+        async with aclosing(runner.generate(ask("a long answer " * 20))) as events:
             await anext(events)
             tokens = await runner.tokenize("abc", add_special=False)
 
@@ -101,7 +101,7 @@ def test_tokenize_and_detokenize_answer_while_a_request_decodes(echo: Callable[.
 
 def test_closing_the_iterator_cancels_in_the_runner(echo: Callable[..., Path]) -> None:
     async def work(runner: LocalRunner, deaths: list[object]) -> None:
-        async with aclosing(runner.generate(ask("x" * 4000))) as events:  # type: ignore[type-var]
+        async with aclosing(runner.generate(ask("x" * 4000))) as events:
             assert isinstance(await anext(events), Output)
 
         # With the long request gone, its cells are free: one that needs them all is served at once.
