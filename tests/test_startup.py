@@ -1,0 +1,35 @@
+"""Guards how fast the command line starts: people wait for it before every command."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+SLOW_PACKAGES = {"aiohttp", "gguf", "httpx", "jinja2", "llama_cpp", "numpy", "prompt_toolkit", "yaml"}
+HELP = ("-m", "ollamapy", "--help")
+TYPER = ("-c", "import typer")
+
+
+def test_help_takes_less_than_three_times_what_importing_typer_takes() -> None:
+    """A ratio, so that it holds on slow and busy machines; the runs alternate, so that both see the same load."""
+    _seconds(HELP)  # writes the bytecode that later starts read
+    pairs = [(_seconds(HELP), _seconds(TYPER)) for _ in range(9)]
+    ours, typer = (statistics.median(times) for times in zip(*pairs, strict=True))
+
+    assert ours < 3 * typer, f"--help took {ours:.3f} s, importing typer {typer:.3f} s"
+
+
+def test_help_imports_no_package_that_only_some_commands_need() -> None:
+    report = subprocess.run(
+        [sys.executable, "-X", "importtime", *HELP], capture_output=True, text=True, check=True
+    ).stderr
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in report.splitlines()}
+
+    assert "typer" in imported
+    assert imported & SLOW_PACKAGES == set()
+
+
+def _seconds(arguments: tuple[str, ...]) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - start
