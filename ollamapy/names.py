@@ -40,6 +40,8 @@ class ModelName:
     def parse(cls, text: str) -> Self:
         """The name that `text` spells, with defaults filled in. Raises InvalidName."""
         name = cls._split(text)
+        if not name.scheme:
+            raise InvalidName("invalid model name", hint=f"the scheme of {text!r} is empty")
         for part, pattern in _PARTS.items():
             if not pattern.match(getattr(name, part)):
                 raise InvalidName("invalid model name", hint=f"the {part} of {text!r} is not valid")

@@ -74,7 +74,7 @@ def _split_port(text: str, default: int) -> tuple[str, int]:
     if not match:
         return text.strip("[]") or "127.0.0.1", default
     address = match[1].strip("[]")
-    if re.fullmatch(r"\d+", match[2]) and int(match[2]) <= 65535:
+    if re.fullmatch(r"[0-9]{1,18}", match[2]) and int(match[2]) <= 65535:
         return address, int(match[2])
     log.warning("invalid port, using default port=%r default=%d", match[2], default)
     return address, default
@@ -113,13 +113,11 @@ class Settings:
         """The settings that `env` (default: this process's environment) gives. Only warns about bad values."""
         env = os.environ if env is None else env
         get = _Reader(env)
-        home = Path(get.text("OLLAMAPY_HOME") or platformdirs.user_data_dir("ollamapy", appauthor=False))
-        models = Path(get.text("OLLAMA_MODELS") or home / "models")
-        catalogue = get.text("OLLAMAPY_CATALOGUE")
+        home = get.path("OLLAMAPY_HOME") or Path(platformdirs.user_data_dir("ollamapy", appauthor=False))
         return cls(
             host=Host.parse(get.text("OLLAMA_HOST")),
-            home=home.expanduser(),
-            models=models.expanduser(),
+            home=home,
+            models=get.path("OLLAMA_MODELS") or home / "models",
             keep_alive=get.duration("OLLAMA_KEEP_ALIVE", 300.0),
             load_timeout=get.limit("OLLAMA_LOAD_TIMEOUT", 300.0),
             max_loaded_models=get.uint("OLLAMA_MAX_LOADED_MODELS", 0),
@@ -134,7 +132,7 @@ class Settings:
             nohistory=get.flag("OLLAMA_NOHISTORY", False),
             editor=get.text("OLLAMA_EDITOR") or get.text("VISUAL") or get.text("EDITOR") or "vi",
             autostart=not get.flag("OLLAMAPY_NO_AUTOSTART", False),
-            catalogue=Path(catalogue).expanduser() if catalogue else None,
+            catalogue=get.path("OLLAMAPY_CATALOGUE"),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
         )
 
@@ -153,6 +151,15 @@ class _Reader:
     def text(self, name: str) -> str:
         return _clean(self.env.get(name, ""))
 
+    def path(self, name: str) -> Path | None:
+        """A leading `~` is the user's home; one of an unknown user stays as it is."""
+        value = self.text(name)
+        try:
+            return Path(value).expanduser() if value else None
+        except RuntimeError:
+            log.warning("no such user, path taken as it is name=%s value=%r", name, value)
+            return Path(value)
+
     def switch(self, name: str) -> bool | None:
         value = self.text(name)
         return None if not value else value not in _FALSE
@@ -165,7 +172,7 @@ class _Reader:
         value = self.text(name)
         if not value:
             return default
-        if re.fullmatch(r"[0-9]{1,18}", value):
+        if re.fullmatch(r"[0-9]{1,20}", value) and int(value) < 2**64:
             return int(value)
         log.warning("invalid environment variable, using default name=%s value=%r default=%d", name, value, default)
         return default
@@ -176,7 +183,7 @@ class _Reader:
         if not value:
             return default
         try:
-            seconds = float(int(value)) if re.fullmatch(r"[+-]?\d+", value) else units.parse_duration(value)
+            seconds = float(int(value)) if re.fullmatch(r"[+-]?[0-9]{1,18}", value) else units.parse_duration(value)
         except InvalidInput:
             return default
         return FOREVER if seconds < 0 else seconds
@@ -186,10 +193,11 @@ class _Reader:
         return self.duration(name, default) or FOREVER
 
     def log_level(self, name: str) -> int:
-        """Python's level: 1 or true is debug, 2 trace (5), 0 or false info, n is -4n on slog's scale."""
+        """Python's level: 1 or true is debug, 2 trace (5), 0 or false info, -1 warnings, -2 errors."""
         value = self.text(name)
-        if re.fullmatch(r"[+-]?\d{1,3}", value):
-            return max(1, {0: logging.INFO, 1: logging.DEBUG}.get(int(value), 15 - 5 * int(value)))
+        if re.fullmatch(r"[+-]?[0-9]{1,3}", value):
+            steps = int(value)
+            return max(1, 15 - 5 * steps if steps > 0 else logging.INFO - 10 * steps)
         return logging.DEBUG if value and value not in _FALSE else logging.INFO
 
 

@@ -10,8 +10,8 @@ FOREVER_SECONDS = (2**63 - 1) / 1e9
 """The longest duration that fits Go's int64 nanoseconds, about 292 years: "forever" on the wire."""
 
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
-_LETTERS = re.compile(r"[^\d.]+")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
+_LETTERS = re.compile(r"[^0-9.]+")
 
 
 def parse_duration(text: str) -> float:
@@ -34,6 +34,8 @@ def parse_duration(text: str) -> float:
             raise InvalidInput(f'time: unknown unit "{unit[0]}" in duration "{text}"')
         total += float(number[0]) * _UNIT_SECONDS[unit[0]]
         rest = rest[unit.end() :]
+    if total > FOREVER_SECONDS:
+        raise InvalidInput(f'time: invalid duration "{text}"')
     return sign * total
 
 
@@ -69,8 +71,8 @@ def parse_keep_alive(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         kind = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}.get(type(value), "unknown")
         raise InvalidInput(f"Unsupported type: '{kind}'", hint='give seconds, or a duration such as "5m"')
-    seconds = parse_duration(value) if isinstance(value, str) else float(value)
-    return float("inf") if seconds < 0 else seconds
+    seconds = parse_duration(value) if isinstance(value, str) else value
+    return float("inf") if seconds < 0 or seconds > FOREVER_SECONDS else float(seconds)
 
 
 def format_bytes(count: int) -> str:
@@ -85,12 +87,12 @@ def format_bytes(count: int) -> str:
 
 
 def format_count(count: int) -> str:
-    """A parameter count: `7.2B`, `134.52M`, `12K`."""
+    """A parameter count: `7.2B`, `134.52M`, `12K`. Decimals are left out for whole billions and millions alone."""
     if count >= 10**9:
-        return f"{count / 10**9:.1f}".removesuffix(".0") + "B"
+        return f"{count / 10**9:.1f}B" if count % 10**9 else f"{count // 10**9}B"
     if count >= 10**6:
-        return f"{count / 10**6:.2f}".removesuffix(".00") + "M"
-    return f"{count // 1000}K" if count >= 1000 else str(count)
+        return f"{count / 10**6:.2f}M" if count % 10**6 else f"{count // 10**6}M"
+    return f"{count / 1000:.0f}K" if count >= 1000 else str(count)
 
 
 def format_relative(moment: datetime, now: datetime) -> str:
@@ -111,7 +113,12 @@ def _span(seconds: float) -> str:
     hours = int(seconds / 3600 + 0.5)
     if hours == 1:
         return "About an hour"
-    for limit, size, name in ((48, 1, "hours"), (336, 24, "days"), (1440, 168, "weeks"), (17520, 720, "months")):
+    for limit, size, name in (
+        (48, 1, "hours"),
+        (336, 24, "days"),
+        (1440, 168, "weeks"),
+        (17520, 720, "months"),
+    ):
         if hours < limit:
             return f"{hours // size} {name}"
     return f"{hours // 8760} years"
