@@ -1,0 +1,24 @@
+"""What the verbs work with, wired together once by the daemon. Holds references and nothing else."""
+
+from dataclasses import dataclass
+
+from ollamapy.actions.headers import Headers
+from ollamapy.actions.templates import Templates
+from ollamapy.pool.pool import Pool
+from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.transfers import Transfers
+from ollamapy.settings import Settings
+from ollamapy.store.store import Store
+
+
+@dataclass(slots=True)
+class Services:
+    """The first argument of every verb."""
+
+    settings: Settings
+    store: Store
+    catalogue: Catalogue
+    transfers: Transfers
+    pool: Pool
+    templates: Templates
+    headers: Headers
