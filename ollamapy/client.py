@@ -36,8 +36,9 @@ _KIND_OF_STATUS = {kind.status: kind for kind in (InvalidInput, Refused, NotFoun
 class Client:
     """The daemon at `base_url`. Every method may raise Unreachable, and Error with the daemon's own text and status."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self.base_url = base_url
+        self._heartbeat_seconds = heartbeat_seconds
         try:
             self._http = httpx.Client(
                 base_url=base_url,
@@ -60,7 +61,7 @@ class Client:
 
     def heartbeat(self) -> None:
         """Returns when a server answers at the address."""
-        self._call("HEAD", "/", timeout=HEARTBEAT_SECONDS)
+        self._call("HEAD", "/", timeout=self._heartbeat_seconds)
 
     def version(self) -> native.VersionResponse:
         return self._json("GET", "/api/version", native.VersionResponse)

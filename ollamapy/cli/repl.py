@@ -19,6 +19,7 @@ from ollamapy.errors import Error, InvalidInput, NotFound
 from ollamapy.settings import Settings
 from ollamapy.wire.native import GenerateRequest
 
+HOW_TO_LEAVE = "\nUse Ctrl + d or /bye to exit."
 THINKING_REFUSED = ("does not support thinking", "invalid think value")
 
 
@@ -46,7 +47,9 @@ def _next(reader: LineReader) -> str | None:
             return reader.read()
         except Interrupted as interrupt:
             if not interrupt.had_text:
-                print("\nUse Ctrl + d or /bye to exit.")
+                print(HOW_TO_LEAVE)
+        except KeyboardInterrupt:  # The prompt was not up yet.
+            print(HOW_TO_LEAVE)
         except EOFError:
             print()
             return None

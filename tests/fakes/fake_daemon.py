@@ -67,11 +67,14 @@ class Daemon:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 30)
-        app.router.add_get("/_fake/requests", lambda _: asyncio.sleep(0, web.json_response(self.requests)))
+        app.router.add_get("/_fake/requests", self.tell_requests)
         app.router.add_put("/_fake/answers", self.set_answers)
         app.router.add_post("/_fake/reset", self.do_reset)
         app.router.add_route("*", "/{path:.*}", self.serve)
         return app
+
+    async def tell_requests(self, request: web.Request) -> web.Response:
+        return web.json_response(self.requests)
 
     async def set_answers(self, request: web.Request) -> web.Response:
         self.answers.update(await request.json())
@@ -114,10 +117,11 @@ class Daemon:
         if then == "cut":
             assert request.transport
             request.transport.abort()
-        while then == "hold" and request.transport and not request.transport.is_closing():
-            await asyncio.sleep(0.01)
         if then == "hold":
-            self.requests.append({"method": "GONE", "path": request.path, "body": {}})
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.requests.append({"method": "GONE", "path": request.path, "body": {}})
         return response
 
     def blob(self, request: web.Request, raw: bytes) -> web.Response:
@@ -188,9 +192,7 @@ class Daemon:
         if answer := self.missing(body["model"]):
             return answer
         text = body["messages"][-1]["content"]
-        return await self.answer(
-            request, body, text, lambda text: {"message": {"role": "assistant", "content": text}}
-        )
+        return await self.answer(request, body, text, lambda text: {"message": {"role": "assistant", "content": text}})
 
     async def on_embed(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         return web.json_response({"model": body["model"], "embeddings": [[0.6, -0.8]]})
@@ -247,7 +249,7 @@ class FakeDaemon:
 
 
 async def main() -> None:
-    runner = web.AppRunner(Daemon().app(), handler_cancellation=False)
+    runner = web.AppRunner(Daemon().app(), handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0, shutdown_timeout=0.1)
     await site.start()
