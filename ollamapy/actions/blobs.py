@@ -4,16 +4,15 @@ Never believes the digest in the request: it is computed while the bytes come in
 """
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from ollamapy.actions.services import Services
-from ollamapy.errors import InvalidDigest, NotFound, StoreError
+from ollamapy.errors import InvalidDigest, NotFound
 from ollamapy.names import Digest
+from ollamapy.remotes.pour import require_room
 from ollamapy.remotes.threads import in_thread
 from ollamapy.store.blobs import Blobs
-from ollamapy.units import format_bytes
 
 _WRITE_BYTES = 1 << 20
 """Bytes that go to the disk with one hop to a thread."""
@@ -37,7 +36,7 @@ async def put(services: Services, text: str, chunks: AsyncIterator[bytes], *, si
     if await asyncio.to_thread(blobs.has, wanted):
         return False
     if size_bytes:
-        await asyncio.to_thread(_require_room, services, size_bytes)
+        await asyncio.to_thread(require_room, blobs, size_bytes)
     found = await _receive(blobs, chunks)
     if found != wanted:
         raise InvalidDigest(f'digest mismatch, expected "{text}", got "{found}"')
@@ -60,12 +59,3 @@ async def _receive(blobs: Blobs, chunks: AsyncIterator[bytes]) -> Digest:
         return await in_thread(lambda stop: writer.commit())
     finally:
         await in_thread(lambda stop: stack.close())
-
-
-def _require_room(services: Services, size_bytes: int) -> None:
-    free = shutil.disk_usage(services.settings.models).free
-    if free < size_bytes:
-        raise StoreError(
-            f"no room for the file: {format_bytes(size_bytes)} needed, {format_bytes(free)} free",
-            hint="free some space, or let OLLAMA_MODELS name a folder on a larger disk",
-        )

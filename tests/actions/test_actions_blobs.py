@@ -97,6 +97,22 @@ def test_an_upload_that_breaks_off_leaves_nothing(api: Served) -> None:
     assert api.store.blobs.digests() == []
 
 
+def test_an_upload_that_the_shutdown_meets_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    """The client may be on the other end of a slow line; the daemon does not wait for it."""
+    services = services_for(settings_for(tmp_path / "models"))
+    with served(services) as api:
+        connection = socket.create_connection(("127.0.0.1", api.http.base_url.port or 0), timeout=10)
+        head = f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(DATA)}\r\n\r\n"
+        connection.sendall(head.encode() + DATA[:5000])
+        wait_until(lambda: bool(leftovers(api)))
+        started = time.monotonic()
+
+    assert time.monotonic() - started < 5
+    assert leftovers(api) == []
+    assert b"the server is shutting down" in connection.recv(1000)
+    connection.close()
+
+
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Served]:
     services = services_for(settings_for(tmp_path / "models"))
@@ -114,7 +130,7 @@ def test_more_than_the_disk_holds_is_refused_before_it_is_sent(full: Served) -> 
         answer = connection.recv(1000).decode()
 
     assert answer.startswith("HTTP/1.1 500 ")
-    assert "no room for the file" in answer
+    assert "no room for the model" in answer
     assert leftovers(full) == []
 
 
