@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from ollamapy import units
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error
+from ollamapy.errors import Error, InvalidInput
 from ollamapy.server import guard, native, reply, stream
 from ollamapy.server.guard import Go, Hosts, Origins, Stop
 from ollamapy.server.stream import RUNNING, Running
@@ -24,6 +24,9 @@ from ollamapy.server.stream import RUNNING, Running
 MAX_BODY_BYTES = 256 << 20
 """A JSON body is held in memory; this much lets a chat carry dozens of large photographs in base64.
 Uploads of blobs are streamed to the disk and have no bound but its free space."""
+
+SHUTDOWN_SECONDS = 1.0
+"""How long aiohttp waits at shutdown for connections whose requests have ended: a client may still be sending."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ def build_app(services: Services) -> web.Application:
 
 def runner(app: web.Application) -> web.AppRunner:
     """A runner of the application that ends a request when its client goes away, and the rest when it is cleaned up."""
-    return web.AppRunner(app, handler_cancellation=True, access_log=None)
+    return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
 
 
 async def close_requests(app: web.Application) -> None:
@@ -76,7 +79,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever stops a handler into an answer: a status of its own, or the last line of a stream already begun.
 
-    1. aiohttp's refusals: unknown path, wrong method, a body too large, each in the contract's words.
+    1. aiohttp's refusals: unknown path, wrong method, a body too large or torn, each in the contract's words.
     2. The daemon stops: Cancelled. The client is gone: nobody to answer, the cancellation goes on.
     3. An error of ours: its status and text.
     4. Anything else is a fault of ours: 500, and the traceback in the log.
@@ -89,11 +92,13 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             return await handler(request)
         except web.HTTPException as refusal:
             return _refused(refusal)
+        except web.RequestPayloadError as error:
+            failure: Error = InvalidInput(f"the request body cannot be read: {error}")
         except asyncio.CancelledError:
             if not running.is_closing or _is_gone(request):
                 raise
             _take_back_cancellation()
-            failure: Error = stream.stopping()
+            failure = stream.stopping()
         except Error as error:
             failure = error
         except Exception as error:

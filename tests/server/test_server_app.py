@@ -124,7 +124,7 @@ def test_an_empty_body_is_refused(api: Served, path: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", READERS)
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b'{"model": 5, "source": 5}', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"[" * 100_000, b'{"model": 5, "source": 5}', b"\xff\xfe"])
 def test_a_body_that_cannot_be_read_is_refused_with_a_reason(api: Served, path: str, body: bytes) -> None:
     response = api.http.post(path, content=body)
 
@@ -146,6 +146,13 @@ def test_a_json_body_without_bounds_is_refused(api: Served) -> None:
         answer = connection.recv(1000).decode()
 
     assert answer.startswith("HTTP/1.1 413 ")
+
+
+def test_a_body_that_is_not_what_its_encoding_says_is_refused(api: Served) -> None:
+    response = api.http.post("/api/show", content=b"hello", headers={"Content-Encoding": "gzip", "Connection": "close"})
+
+    assert response.status_code == 400
+    assert "cannot be read" in response.json()["error"]
 
 
 def test_each_request_leaves_one_line_in_the_log(api: Served, caplog: pytest.LogCaptureFixture) -> None:
