@@ -49,7 +49,9 @@ class DaemonProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         wait_until(lambda: self.address != "" or self.process.poll() is not None, "the daemon to listen")
-        assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
+        if self.process.poll() is not None:
+            self._close_log()
+            raise AssertionError(f"the daemon ended:\n{self.log}")
         self.client = httpx.Client(base_url=self.url, timeout=DEADLINE_SECONDS)
 
     @property
@@ -92,10 +94,13 @@ class DaemonProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(DEADLINE_SECONDS)
+        self._close_log()
+        return code
+
+    def _close_log(self) -> None:
         self._reader.join(DEADLINE_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return code
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -1,0 +1,51 @@
+"""One daemon for many tests, and daemons of their own for tests that break things."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes.daemon_process import DaemonProcess
+from fakes.gguf_files import echo_gguf
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
+    """Starts daemons on stores of their own; they are stopped at the end, and none may leave a runner behind."""
+    started: list[DaemonProcess] = []
+
+    def make(name: str = "home", host: str = "127.0.0.1:0", **env: str) -> DaemonProcess:
+        home = tmp_path / name
+        home.mkdir(exist_ok=True)
+        daemon = DaemonProcess(home, env, host=host)
+        started.append(daemon)
+        return daemon
+
+    yield make
+    for daemon in started:
+        daemon.stop()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """A daemon with `echo` in it, for tests that leave things as they are."""
+    daemon = DaemonProcess(tmp_path_factory.mktemp("shared"))
+    assert daemon.post("/api/pull", model="echo") == {"status": "success"}
+    yield daemon
+    assert daemon.stop() == 0
+
+
+@pytest.fixture
+def put_echo() -> Callable[..., str]:
+    """Makes an echo model with fault switches in a daemon, over its API, and answers its name."""
+
+    def put(daemon: DaemonProcess, name: str, **switches: object) -> str:
+        import hashlib
+
+        data = echo_gguf(**switches)
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        assert daemon.client.post(f"/api/blobs/{digest}", content=data).status_code in (200, 201)
+        made = daemon.post("/api/create", model=name, files={"echo.gguf": digest})
+        assert made == {"status": "success"}
+        return name
+
+    return put

@@ -1,0 +1,204 @@
+"""generate and chat against a real daemon, the real runner and the echo engine."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fakes.daemon_process import DaemonProcess, wait_until
+
+NANOSECOND_FIELDS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+HELLO = [{"role": "user", "content": "hello wörld"}]
+
+
+def test_generate_streams_whole_characters_and_ends_with_the_numbers(shared: DaemonProcess) -> None:
+    *chunks, last = shared.stream("/api/generate", model="echo", prompt="hé👋")
+
+    assert "".join(chunk["response"] for chunk in chunks) == "hé👋"
+    assert all(chunk.keys() == {"model", "created_at", "response", "done"} for chunk in chunks)
+    assert (last["response"], last["done"], last["done_reason"]) == ("", True, "stop")
+    assert last["prompt_eval_count"] == len("hé👋".encode()) + 1
+    assert last["context"]
+    assert all(last[field] > 0 for field in NANOSECOND_FIELDS)
+
+
+def test_generate_without_stream_is_one_object(shared: DaemonProcess) -> None:
+    response = shared.request("POST", "/api/generate", {"model": "echo", "prompt": "hello", "stream": False})
+
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert response.json()["response"] == "hello"
+
+
+def test_chat_answers_with_a_message(shared: DaemonProcess) -> None:
+    *chunks, last = shared.stream("/api/chat", model="echo", messages=HELLO)
+
+    assert "".join(chunk["message"]["content"] for chunk in chunks) == "hello wörld"
+    assert last["message"] == {"role": "assistant", "content": ""}
+    assert last["done_reason"] == "stop"
+
+
+def test_a_streamed_answer_is_newline_delimited_json(shared: DaemonProcess) -> None:
+    with shared.client.stream("POST", "/api/generate", json={"model": "echo", "prompt": "a"}) as response:
+        body = b"".join(response.iter_bytes())
+
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert all(json.loads(line) for line in body.removesuffix(b"\n").split(b"\n"))
+
+
+def test_an_empty_prompt_loads_and_with_keep_alive_zero_unloads(shared: DaemonProcess) -> None:
+    loaded = shared.post("/api/generate", model="echo")
+    assert (loaded["done_reason"], loaded["response"], loaded["done"]) == ("load", "", True)
+    assert shared.loaded() == ["echo:latest"]
+
+    unloaded = shared.post("/api/generate", model="echo", keep_alive=0)
+    assert unloaded["done_reason"] == "unload"
+    wait_until(lambda: shared.loaded() == [], "the unload")
+
+
+def test_chat_without_messages_loads_and_unloads_too(shared: DaemonProcess) -> None:
+    loaded = shared.post("/api/chat", model="echo", messages=[])
+    unloaded = shared.post("/api/chat", model="echo", keep_alive=0)
+
+    assert (loaded["done_reason"], loaded["message"]) == ("load", {"role": "assistant", "content": ""})
+    assert unloaded["done_reason"] == "unload"
+
+
+def test_the_context_of_an_answer_goes_before_the_next_prompt(shared: DaemonProcess) -> None:
+    first = shared.post("/api/generate", model="echo", prompt="ab")
+    second = shared.post("/api/generate", model="echo", prompt="cd", context=first["context"][:2])
+
+    assert second["response"] == "abcd"
+
+
+def test_raw_prompts_have_no_context(shared: DaemonProcess) -> None:
+    assert "context" not in shared.post("/api/generate", model="echo", prompt="ab", raw=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "reason"),
+    [
+        ({"num_predict": 3}, "hel", "length"),
+        ({"stop": ["lo"]}, "hel", "stop"),
+        ({"num_predict": None, "nonsense": 1}, "hello", "stop"),
+    ],
+)
+def test_options_reach_the_runner(shared: DaemonProcess, options: dict[str, Any], text: str, reason: str) -> None:
+    answer = shared.post("/api/generate", model="echo", prompt="hello", options=options)
+
+    assert (answer["response"], answer["done_reason"]) == (text, reason)
+
+
+def test_log_probabilities_come_with_the_tokens(shared: DaemonProcess) -> None:
+    answer = shared.post("/api/generate", model="echo", prompt="ab", logprobs=True, top_logprobs=1)
+
+    assert [item["token"] for item in answer["logprobs"]] == ["a", "b"]
+    assert answer["logprobs"][0]["top_logprobs"] == [{"token": "a", "logprob": 0.0, "bytes": [97]}]
+
+
+def test_the_rendered_prompt_can_be_asked_for(shared: DaemonProcess) -> None:
+    answer = shared.post("/api/chat", model="echo", messages=HELLO, _debug_render_only=True)
+
+    assert answer["_debug_info"] == {"rendered_template": "hello wörld"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "error"),
+    [
+        ("/api/generate", {"model": ""}, 404, "model '' not found"),
+        ("/api/chat", {"model": ""}, 400, "model is required"),
+        ("/api/generate", {"model": "nope"}, 404, "model 'nope' not found"),
+        ("/api/chat", {"model": "nope:8b"}, 404, "model 'nope:8b' not found"),
+        ("/api/generate", {"model": "../x"}, 400, "invalid model name"),
+        ("/api/generate", {"model": "x" * 81}, 400, "invalid model name"),
+        ("/api/generate", {"model": "/etc/passwd"}, 400, "invalid model name"),
+        ("/api/generate", {"model": "echo", "prompt": "x", "top_logprobs": 21}, 400, "top_logprobs must be between 0 and 20"),
+        ("/api/generate", {"model": "echo", "prompt": "x", "raw": True, "system": "y"}, 400, "raw mode does not support template, system, or context"),
+        ("/api/generate", {"model": "echo", "prompt": "x", "suffix": "y"}, 400, "registry.ollama.ai/library/echo:latest does not support insert"),
+        ("/api/generate", {"model": "echo", "prompt": "x", "think": True}, 400, '"echo" does not support thinking'),
+        ("/api/generate", {"model": "echo", "prompt": "x", "think": "some"}, 400, 'invalid think value: "some" (must be "high", "medium", "low", "max", true, or false)'),
+        ("/api/generate", {"model": "echo", "prompt": "x", "think": 3}, 400, 'think must be a boolean or string ("high", "medium", "low", "max", true, or false)'),
+        ("/api/chat", {"model": "echo", "messages": HELLO, "tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "registry.ollama.ai/library/echo:latest does not support tools"),
+        ("/api/generate", {"model": "echo", "prompt": "x", "options": {"num_ctx": "big"}}, 500, 'option "num_ctx" must be of type integer'),
+        ("/api/generate", {"model": "echo", "prompt": "x", "options": {"stop": "x"}}, 500, 'option "stop" must be of type array'),
+        ("/api/generate", {"model": "echo", "prompt": "x", "keep_alive": "5"}, 400, 'time: missing unit in duration "5"'),
+        ("/api/generate", {"model": "echo", "prompt": "x", "keep_alive": True}, 400, "Unsupported type: 'bool'"),
+        ("/api/generate", {"model": "echo", "prompt": "x", "format": "xml"}, 500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object'),
+        ("/api/generate", {"model": "echo:cloud", "prompt": "x"}, 403, "ollama cloud is disabled: remote model is unavailable"),
+    ],
+)  # fmt: skip
+def test_bad_requests_get_the_contracts_status_and_text(
+    shared: DaemonProcess, path: str, body: dict[str, Any], status: int, error: str
+) -> None:
+    response = shared.request("POST", path, body)
+
+    assert (response.status_code, response.json()["error"]) == (status, error)
+
+
+def test_a_prompt_that_cannot_fit_is_refused_with_its_numbers(shared: DaemonProcess) -> None:
+    body = {"model": "echo", "messages": [{"role": "user", "content": "x" * 5000}]}
+    response = shared.request("POST", "/api/chat", body)
+
+    assert response.status_code == 400
+    assert "5001 tokens" in response.json()["error"]
+    assert "exceeds the available context size" in response.json()["error"]
+
+
+def test_a_request_may_have_a_smaller_context_without_a_reload(shared: DaemonProcess) -> None:
+    shared.post("/api/generate", model="echo", prompt="a")
+    before = shared.runner_pids()
+    answer = shared.post("/api/generate", model="echo", prompt="abcdefghij" * 10, raw=True, options={"num_ctx": 64})
+
+    assert answer["prompt_dropped_count"] > 0
+    assert shared.runner_pids() == before
+
+
+def test_many_clients_at_once_all_get_their_own_answer(shared: DaemonProcess) -> None:
+    answers: dict[int, str] = {}
+
+    def ask(n: int) -> None:
+        with httpx.Client(base_url=shared.url, timeout=60) as client:
+            body = {"model": "echo", "prompt": f"number {n}", "stream": False}
+            answers[n] = client.post("/api/generate", json=body).json()["response"]
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == {n: f"number {n}" for n in range(64)}
+
+
+def test_a_client_that_goes_away_frees_its_place(
+    start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
+) -> None:
+    daemon = start(OLLAMA_NUM_PARALLEL="1")
+    put_echo(daemon, "slow", step_seconds=0.05)
+    with daemon.client.stream("POST", "/api/generate", json={"model": "slow", "prompt": "x" * 2000}) as response:
+        next(response.iter_lines())
+
+    # The only place is taken for 100 s unless the first request is cancelled.
+    assert daemon.post("/api/generate", model="slow", prompt="hi")["response"] == "hi"
+
+
+def test_keep_alive_of_a_request_is_shown_and_for_ever_is_centuries(shared: DaemonProcess) -> None:
+    shared.post("/api/generate", model="echo", keep_alive=-1)
+    [model] = shared.request("GET", "/api/ps").json()["models"]
+    shared.post("/api/generate", model="echo", keep_alive="5m")
+
+    assert int(model["expires_at"][:4]) > 2300
+    assert model["size_vram"] == 0
+    assert model["context_length"] == 4096
+
+
+def test_a_model_that_shares_weights_shares_the_runner(shared: DaemonProcess) -> None:
+    shared.post("/api/generate", model="echo")
+    created = shared.post("/api/create", model="kind", **{"from": "echo"}, system="be kind")
+    before = shared.runner_pids()
+
+    assert created == {"status": "success"}
+    assert shared.post("/api/generate", model="kind", prompt="hi")["response"] == "hi"
+    assert shared.runner_pids() == before
+    assert shared.loaded() == ["echo:latest"]
