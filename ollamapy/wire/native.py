@@ -102,13 +102,20 @@ class DebugInfo(_Response, frozen=True):
     image_count: int = 0
 
 
-class _Answer(_Response, frozen=True):
-    """A chunk or the last object. Durations are nanoseconds."""
+class GenerateResponse(_Response, frozen=True, kw_only=True):
+    """A chunk or the last object, in Ollama's order of fields. Durations are nanoseconds.
+
+    `prompt_dropped_count` tokens of the prompt were left out to make it fit; Ollama drops them without a word.
+    """
 
     model: str
     created_at: str
+    response: str
+    thinking: str = ""
     done: bool
     done_reason: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    context: tuple[int, ...] = ()
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0
@@ -116,16 +123,8 @@ class _Answer(_Response, frozen=True):
     eval_count: int = 0
     eval_duration: int = 0
     prompt_dropped_count: int = 0
-    """Tokens of the prompt that were left out to make it fit the context; Ollama drops them without a word."""
     logprobs: tuple[Logprob, ...] = ()
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
-
-
-class GenerateResponse(_Answer, frozen=True, kw_only=True):
-    response: str
-    thinking: str = ""
-    context: tuple[int, ...] = ()
-    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class AnswerMessage(_Response, frozen=True):
@@ -135,8 +134,23 @@ class AnswerMessage(_Response, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-class ChatResponse(_Answer, frozen=True, kw_only=True):
+class ChatResponse(_Response, frozen=True, kw_only=True):
+    """As GenerateResponse, with a message."""
+
+    model: str
+    created_at: str
     message: AnswerMessage
+    done: bool
+    done_reason: str = ""
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    prompt_dropped_count: int = 0
+    logprobs: tuple[Logprob, ...] = ()
+    debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
 
 
 class EmbedRequest(_Request, frozen=True):
@@ -316,7 +330,7 @@ def decode(body: bytes, kind: type[T]) -> T:
         if not isinstance(value, dict):
             raise InvalidInput("the request body must be a JSON object")
         return msgspec.convert(_without_nulls(value), kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(str(error)) from error
 
 
