@@ -31,7 +31,7 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
     """
     name = ModelName.parse(request.model or request.name)
     recipes.check_request(request)
-    files = recipes.checked_files({} if request.from_ else request.files or {})
+    files = recipes.checked_files(request.files or {})
     adapters, drafts = recipes.checked_files(request.adapters), recipes.checked_files(request.draft_files)
     source = _source(request)
 
@@ -39,16 +39,15 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
         async with aclosing(_pulled(services, request.from_)) as lines:
             async for line in lines:
                 yield line
-    if not source:
-        files = await asyncio.to_thread(_gguf_among, services.store.blobs, files)
-    uploads: dict[str, Uploaded] = {}
-    for path, digest in (files | adapters | drafts).items():
+    files = {} if source else await asyncio.to_thread(_gguf_among, services.store.blobs, files)
+    uploads: dict[tuple[str, Digest], Uploaded] = {}
+    for path, digest in (*files.items(), *adapters.items(), *drafts.items()):
         yield Progress("parsing GGUF")
-        uploads[path] = await _inspected(services, path, digest)
+        uploads[path, digest] = await _inspected(services, path, digest)
 
-    recipe = await _of_source(services, source) if source else recipes.of_files(uploads[path] for path in files)
-    recipe = recipes.with_adapters(recipe, [uploads[path] for path in adapters])
-    recipe = recipes.with_drafts(recipe, [uploads[path] for path in drafts])
+    recipe = await _of_source(services, source) if source else recipes.of_files(uploads[file] for file in files.items())
+    recipe = recipes.with_adapters(recipe, [uploads[file] for file in adapters.items()])
+    recipe = recipes.with_drafts(recipe, [uploads[file] for file in drafts.items()])
     recipe = recipes.with_request(recipe, request)
 
     _, statuses = await asyncio.to_thread(store_recipe, services.store.blobs, recipe)

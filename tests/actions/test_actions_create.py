@@ -120,6 +120,16 @@ def test_a_projector_and_an_adapter_become_layers_of_their_kind(api: Served) -> 
     assert stored(api, "new").config.model_families == ("llama", "clip")
 
 
+def test_files_of_one_name_are_told_apart(api: Served) -> None:
+    """Clients name files by their last part only: weights and adapter may both be `model.gguf`."""
+    weights, adapter = api.upload(tiny_model()), api.upload(tiny_adapter())
+
+    api.create("new", files={"model.gguf": weights}, adapters={"model.gguf": adapter})
+
+    layers = stored(api, "new").manifest.manifest.layers
+    assert [(layer.kind, layer.digest) for layer in layers] == [("model", weights), ("adapter", adapter)]
+
+
 def test_what_goes_along_with_a_folder_of_weights_is_passed_over(api: Served) -> None:
     other = api.upload(b"{}")
 
