@@ -1,20 +1,25 @@
 # shellcheck shell=sh
 # Finds a Python that ollamapy runs on. To be sourced; POSIX sh, because macOS and Alpine bring no newer bash.
 
-fits() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
-can_make_environments() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
+# Exit code 0: it fits. 3: it does, but cannot make environments. Anything else: too old, or broken.
+try_python() {
+    "$1" -c 'import sys
+from importlib.util import find_spec
+sys.exit(1 if sys.version_info < (3, 11) else 0 if find_spec("ensurepip") and find_spec("venv") else 3)' >/dev/null 2>&1
+}
 
-# Prints the first Python >= 3.11 that can make environments, else the first one >= 3.11 (the installer then
-# says what it lacks). With none it says in one sentence what mends it, and fails.
+# Prints the first Python that fits, else the first that cannot make environments (the installer then says what it
+# lacks). With none it says in one sentence what mends it, and fails.
 find_python() {
     second=
     for name in python3.14 python3.13 python3.12 python3.11 python3 python; do
-        found=$(command -v "$name") && fits "$found" || continue
-        if can_make_environments "$found"; then
-            printf '%s\n' "$found"
-            return
-        fi
-        second=${second:-$found}
+        found=$(command -v "$name") || continue
+        code=0
+        try_python "$found" || code=$?
+        case $code in
+            0) printf '%s\n' "$found" && return ;;
+            3) second=${second:-$found} ;;
+        esac
     done
     if [ -n "$second" ]; then
         printf '%s\n' "$second"
