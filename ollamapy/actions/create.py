@@ -25,7 +25,7 @@ from ollamapy.wire.native import CreateRequest, Progress, PullRequest
 
 
 async def create(services: Services, request: CreateRequest) -> AsyncGenerator[Progress, None]:
-    """Makes the model, a line for each step.
+    """Makes the model, a line for each step. No line but those of a pull comes before everything is checked.
 
     Raises InvalidInput, InvalidDigest, Refused, RemoteError, StoreError, Unsupported.
     """
@@ -40,10 +40,8 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
             async for line in lines:
                 yield line
     files = {} if source else await asyncio.to_thread(_gguf_among, services.store.blobs, files)
-    uploads: dict[tuple[str, Digest], Uploaded] = {}
-    for path, digest in (*files.items(), *adapters.items(), *drafts.items()):
-        yield Progress("parsing GGUF")
-        uploads[path, digest] = await _inspected(services, path, digest)
+    wanted = (*files.items(), *adapters.items(), *drafts.items())
+    uploads = {(path, digest): await _inspected(services, path, digest) for path, digest in wanted}
 
     recipe = await _of_source(services, source) if source else recipes.of_files(uploads[file] for file in files.items())
     recipe = recipes.with_adapters(recipe, [uploads[file] for file in adapters.items()])
@@ -51,7 +49,7 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
     recipe = recipes.with_request(recipe, request)
 
     _, statuses = await asyncio.to_thread(store_recipe, services.store.blobs, recipe)
-    for status in (*statuses, "writing manifest"):
+    for status in (*["parsing GGUF"] * len(uploads), *statuses, "writing manifest"):
         yield Progress(status)
     await asyncio.to_thread(_link, services, name, recipe)
     yield Progress("success")

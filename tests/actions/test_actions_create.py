@@ -276,6 +276,15 @@ def test_a_beginning_that_nobody_has_cannot_be_pulled(api: Served) -> None:
     assert refusal(api, **{"from": "x:cloud"})[0] == 403
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_refusal_has_its_status_with_and_without_a_stream(api: Served, stream: bool) -> None:
+    fields: dict[str, Any] = {"files": {"a.gguf": api.upload(b"no model")}}
+
+    assert refusal(api, stream=stream, **fields) == (400, "supplied file was not in GGUF format")
+    fields = {"files": {"a.gguf": api.upload(tiny_model())}, "info": {"base_name": 1}}
+    assert refusal(api, stream=stream, **fields)[0] == 400
+
+
 def test_other_content_is_refused_by_name_or_by_kind(api: Served) -> None:
     safetensors = api.upload(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fakes.gguf_files import tiny_model
 from fakes.served_app import Served, served, services_for, settings_for
 
 from ollamapy import EMULATED_VERSION, __version__
@@ -183,7 +184,7 @@ def test_an_allowed_page_reads_answers_errors_and_streams(api: Served) -> None:
 
 
 def test_a_stream_names_the_origin_too(api: Served) -> None:
-    digest = api.upload(b"GGUF")
+    digest = api.upload(tiny_model())
     fields: dict[str, Any] = {"model": "x", "files": {"a.gguf": digest}}
     with api.http.stream("POST", "/api/create", json=fields, headers={"Origin": "http://localhost"}) as response:
         assert response.headers["Content-Type"] == "application/x-ndjson"
