@@ -552,15 +552,15 @@ def test_an_installation_is_stopped_finished_used_upgraded_and_removed(tmp_path:
     assert time.monotonic() - start < 10
     assert again.stderr == ""
 
-    (checkout / "ollamapy" / "__init__.py").open("a").write("NEWER = True\n")
+    changed = checkout / "ollamapy" / "__init__.py"
+    changed.write_text(f"{changed.read_text()}\nNEWER = True\n")
     upgraded = run(install, env)
     assert "Installing ollamapy" in upgraded.stderr
     assert "llama.cpp, built before" not in upgraded.stderr
     assert "up to date" in run(install, env).stderr
     code = "import ollamapy, llama_cpp; print(ollamapy.NEWER, ollamapy.__file__)"
-    assert run([prefix / "lib" / "ollamapy" / "venv" / "bin" / "python", "-c", code], env).stdout.startswith(
-        f"True {prefix}"
-    )
+    imported = run([prefix / "lib" / "ollamapy" / "venv" / "bin" / "python", "-Pc", code], env).stdout
+    assert imported.startswith(f"True {prefix}")
 
     run([*install, "--uninstall", "--yes"], env)
     assert not prefix.exists()
