@@ -49,6 +49,8 @@ class Client:
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise InvalidInput(f"cannot use {base_url!r} as the server's address: {error}") from error
+        if self._http.base_url.port == 0:
+            raise InvalidInput("port 0 is no server's address", hint="OLLAMA_HOST names the server")
 
     def __enter__(self) -> Self:
         return self

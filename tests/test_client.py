@@ -168,7 +168,7 @@ def test_a_server_that_accepts_and_says_nothing_is_unreachable() -> None:
     assert "does not answer" in caught.value.message
 
 
-@pytest.mark.parametrize("url", ["foo://127.0.0.1:1", "http://exa mple:80", "http://[::1"])
+@pytest.mark.parametrize("url", ["foo://127.0.0.1:1", "http://127.0.0.1:0", "http://exa mple:80", "http://[::1"])
 def test_an_address_that_is_none_is_an_error_of_ours(url: str) -> None:
     with pytest.raises(Error), Client(url) as client:
         client.heartbeat()
