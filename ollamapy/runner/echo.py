@@ -115,6 +115,9 @@ class EchoModel:
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         """Nothing to do: a list closes its gaps by itself."""
 
+    def set_threads(self, count: int) -> None:
+        """Nothing to do: there is one."""
+
     def close(self) -> None:
         self._cells.clear()
 

@@ -35,11 +35,13 @@ _KV_TYPE_BITS = {
     "q5_1": 6,
     "q8_0": 8.5,
 }
+_LOG_DEBUG = 1
 _FLASH = {None: -1, False: 0, True: 1}
 
 
 def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
     """Loads the GGUF file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
+    native.llama_log_set(_print_log, None)
     native.llama_backend_init()
     model = _load_weights(request, on_progress)
     try:
@@ -47,6 +49,13 @@ def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
     except LoadFailed:
         native.llama_model_free(model)
         raise
+
+
+@native.llama_log_callback  # type: ignore[untyped-decorator]
+def _print_log(level: int, text: bytes, _: Any) -> None:
+    """Prints what llama.cpp logs on stderr, but not its thousands of debug lines a load."""
+    if level != _LOG_DEBUG:
+        os.write(2, text)
 
 
 def _load_weights(request: Load, on_progress: Callable[[float], None]) -> Any:
@@ -157,6 +166,7 @@ class LlamaModel:
             vram_bytes=int(size_bytes * share),
             can_shift=bool(self._memory) and native.llama_memory_can_shift(self._memory),
             adds_bos=native.llama_vocab_get_add_bos(self._vocab),
+            max_threads=1 if request.num_thread else native.llama_n_threads(context),
             bos_text=self._special_text(bos),
             eos_text=self._special_text(eos),
         )
@@ -251,6 +261,9 @@ class LlamaModel:
     def _named(self, token: int, logprobs: npt.NDArray[np.float64], top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
         data = self._raw_piece(token, special=True)
         return TokenLogprob(data.decode("utf-8", "replace"), float(logprobs[token]), tuple(data), top)
+
+    def set_threads(self, count: int) -> None:
+        native.llama_set_n_threads(self._context, count, count)
 
     # Memory
 

@@ -16,6 +16,7 @@ from ollamapy.runner.pace import Pace
 from ollamapy.runner.scheduler import Planned, Scheduler, Step
 from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
+from ollamapy.runner.threads import IdleCores, ThreadControl
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
 
 _STATS_STEPS = 64
@@ -54,6 +55,8 @@ class Loop:
             max_batch=info.max_batch,
         )
         self._pace = Pace(info.max_batch)
+        self._threads = ThreadControl(info.max_threads)
+        self._idle_cores = IdleCores()
         self._events: list[Event] = []
         self._is_closed = False
         self._meter = _Meter()
@@ -153,12 +156,13 @@ class Loop:
             self._model.remove(slot, 0, -1)
         if not step.planned:
             return
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         for planned in step.planned:
             if planned.sequence.started is None:
                 planned.sequence.started = started
         outcome = self._model.decode([_chunk(p) for p in step.planned])
         seconds = time.perf_counter() - started
+        self._adapt_threads(started, seconds, time.process_time() - cpu_started)
         self._meter.add_step(sum(p.count for p in step.planned), seconds)
         if outcome is Decoded.NO_ROOM:
             self._give_way()
@@ -171,6 +175,15 @@ class Loop:
             if is_last:
                 self._advance(planned.sequence, row)
                 row += 1
+
+    def _adapt_threads(self, now: float, wall_seconds: float, cpu_seconds: float) -> None:
+        if self._threads.max_threads == 1:
+            return
+        before = self._threads.num_threads
+        count = self._threads.observe(now, wall_seconds, cpu_seconds, self._idle_cores.read(now))
+        if count != before:
+            self._model.set_threads(count)
+            log.debug("threads changed before=%d now=%d", before, count)
 
     def _give_way(self) -> None:
         """The engine found no cells although the books say there are: the youngest sequence waits."""

@@ -42,6 +42,8 @@ class ModelInfo:
     vram_bytes: int
     can_shift: bool
     adds_bos: bool
+    max_threads: int = 1
+    """Threads a step may use; 1 when there is nothing to choose."""
     bos_text: str = ""
     eos_text: str = ""
 
@@ -83,6 +85,9 @@ class Model(Protocol):
 
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         """Adds `delta` to the positions [start, end) of a slot."""
+
+    def set_threads(self, count: int) -> None:
+        """Uses `count` threads from the next step on."""
 
     def close(self) -> None: ...
 
