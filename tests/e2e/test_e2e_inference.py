@@ -1,4 +1,5 @@
 """generate and chat against a real daemon, the real runner and the echo engine."""
+# ruff: noqa: E501 - the table of errors reads best with a case a line
 
 import json
 import threading
