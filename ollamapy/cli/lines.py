@@ -7,7 +7,9 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+import termios
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -61,6 +63,23 @@ class LineReader:
         if not text.endswith("\n"):
             return []
         return [(GREY, QUOTED if wants_more(text) else CONTINUED)]
+
+
+@contextmanager
+def kept_keys() -> Iterator[None]:
+    """For the length of the block, keys pressed outside the prompt wait for it, unseen; Ctrl-C still interrupts.
+
+    Without this the terminal would turn their Enter into Ctrl-J, and echo them into the answer.
+    """
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    iflag, oflag, cflag, lflag, *rest = before
+    kept = [iflag & ~termios.ICRNL, oflag, cflag, lflag & ~(termios.ECHO | termios.ICANON), *rest]
+    termios.tcsetattr(terminal, termios.TCSANOW, kept)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 class _FileHistory(History):

@@ -5,12 +5,13 @@ daemon ends it too, except refusals to think.
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ollamapy.cli import progress, render
 from ollamapy.cli import show as pages
 from ollamapy.cli.answer import View, show
-from ollamapy.cli.lines import Interrupted, LineReader
+from ollamapy.cli.lines import Interrupted, LineReader, kept_keys
 from ollamapy.cli.loading import load, think_as
 from ollamapy.cli.models import matching
 from ollamapy.cli.session import Action, Ask, Leave, List, Load, Save, Say, Session, Show
@@ -25,19 +26,16 @@ THINKING_REFUSED = ("does not support thinking", "invalid think value")
 
 def converse(client: Client, settings: Settings, session: Session) -> None:
     """Loads the model, shows its own messages and talks until the user leaves. Raises Error when the daemon fails."""
-    load(client, GenerateRequest(model=session.model, keep_alive=session.keep_alive, think=session.think))
-    terminal = Terminal(client, session)
-    terminal.replay()
-    reader = LineReader(settings.home / "history", settings.editor, lambda: session.writes_history)
-    while (text := _next(reader)) is not None:
-        actions = session.on_text(text)
-        if Leave() in actions:
-            return
-        try:
-            for action in actions:
-                terminal.carry_out(action)
-        except KeyboardInterrupt:
-            pass  # It stops what was going on; the session is as it was before.
+    with kept_keys():
+        load(client, GenerateRequest(model=session.model, keep_alive=session.keep_alive, think=session.think))
+        terminal = Terminal(client, session)
+        terminal.replay()
+        reader = LineReader(settings.home / "history", settings.editor, lambda: session.writes_history)
+        while (text := _next(reader)) is not None:
+            actions = session.on_text(text)
+            if Leave() in actions:
+                return
+            terminal.carry_out_all(actions)
 
 
 def _next(reader: LineReader) -> str | None:
@@ -61,6 +59,14 @@ class Terminal:
     def __init__(self, client: Client, session: Session) -> None:
         self.client = client
         self.session = session
+
+    def carry_out_all(self, actions: Sequence[Action]) -> None:
+        """Carries them out until Ctrl-C, which leaves the session as it was before the one that it stops."""
+        try:
+            for action in actions:
+                self.carry_out(action)
+        except KeyboardInterrupt:
+            pass
 
     def carry_out(self, action: Action) -> None:
         match action:

@@ -100,6 +100,26 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(terminal: Start, daemo
     assert contents(daemon) == [["tell me"], ["tell me", "go on"]]
 
 
+def test_what_is_typed_during_an_answer_is_the_next_message(terminal: Start, daemon: FakeDaemon) -> None:
+    """Its Enter must send it, and its letters must not stand in the answer."""
+    end = chunk(done=True, message={"role": "assistant", "content": " a time."})
+    daemon.answer("/api/chat", lines=[said("Once upon")], then=[end])
+    screen = terminal("run", "m")
+    screen.expect(">>> ")
+    screen.press("tell me" + ENTER)
+    screen.expect("Once upon")
+    screen.press("typed ahead" + ENTER)
+    daemon.answer("/api/chat", lines=[said("Yes."), chunk(done=True, message={"role": "assistant", "content": ""})])
+    screen.expect(" a time.\n\n")
+    screen.expect(">>> typed ahead")
+    screen.expect("Yes.")
+    screen.expect(">>> ")
+    screen.press(CTRL_D)
+
+    assert screen.wait() == 0
+    assert contents(daemon) == [["tell me"], ["tell me", "Once upon a time.", "typed ahead"]]
+
+
 def test_ctrl_c_stops_a_single_answer_with_exit_code_0(terminal: Start, daemon: FakeDaemon) -> None:
     daemon.answer("/api/generate", lines=[chunk(response="Once upon")], then="hold")
     screen = terminal("run", "m", "tell me")

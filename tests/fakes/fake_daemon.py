@@ -2,8 +2,9 @@
 
 As a program it prints `{"port": N}` and ends with its stdin. Models live in memory. `PUT /_fake/answers` puts a canned
 answer in front of a route, `GET /_fake/requests` tells what came in, `POST /_fake/reset` starts over.
-An answer is {"status", "body"} or {"lines", "then"}, where `then` is "end", "cut" (the connection drops) or
-"hold" (nothing more comes until the client goes away, which is recorded as a request "GONE").
+An answer is {"status", "body"} or {"lines", "then"}, where `then` is "end", "cut" (the connection drops), "hold"
+(nothing more comes until the client goes away, which is recorded as a request "GONE") or a list of lines that are sent
+when the next canned answer comes in.
 """
 
 import asyncio
@@ -30,6 +31,10 @@ DETAILS = {
 
 def full(name: str) -> str:
     return name if ":" in name else f"{name}:latest"
+
+
+def ndjson(line: Any) -> bytes:
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
 def model(**shown: Any) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class Daemon:
         self.blobs: set[str] = set()
         self.answers: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
+        self.is_answer_new = asyncio.Event()
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 30)
@@ -78,6 +84,8 @@ class Daemon:
 
     async def set_answers(self, request: web.Request) -> web.Response:
         self.answers.update(await request.json())
+        self.is_answer_new.set()
+        self.is_answer_new = asyncio.Event()
         return web.Response()
 
     async def do_reset(self, request: web.Request) -> web.Response:
@@ -109,11 +117,15 @@ class Daemon:
             return web.Response(status=answer.get("status", 200), text=body)
         return web.json_response(body, status=answer.get("status", 200))
 
-    async def stream(self, request: web.Request, lines: list[Any], then: str = "end") -> web.StreamResponse:
+    async def stream(self, request: web.Request, lines: list[Any], then: Any = "end") -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         for line in lines:
-            await response.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            await response.write(ndjson(line))
+        if isinstance(then, list):
+            await self.is_answer_new.wait()
+            for line in then:
+                await response.write(ndjson(line))
         if then == "cut":
             assert request.transport
             request.transport.abort()
