@@ -1,4 +1,4 @@
-"""Fixtures that several folders share. Being here also puts `tests/` on the import path, for `fakes`."""
+"""Fixtures that several folders share."""
 
 import hashlib
 import os

@@ -44,6 +44,12 @@ def echo_file(folder: Path, **switches: float | int | str) -> Path:
     return path
 
 
+def environment() -> dict[str, str]:
+    """The variables for a child that imports the same ollamapy as this process, and the fakes."""
+    places = [Path(ollamapy.__file__).parents[1], Path(__file__).parents[1]]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
+
+
 class RunnerProcess:
     """Starts the child; leaving the block closes its stdin and makes sure that it is gone."""
 
@@ -53,7 +59,7 @@ class RunnerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(ollamapy.__file__).parents[1])},
+            env=environment(),
         )
         assert self._process.stdin
         self._stdin = self._process.stdin
@@ -130,10 +136,14 @@ class RunnerProcess:
     def answer(self, request_id: int, seconds: float = DEADLINE_SECONDS) -> Answer:
         """Waits until the request with this id has ended; events of others are kept for their turn."""
         while self.answers[request_id].end is None:
-            event = self.receive(seconds)
-            assert event is not None, f"the runner ended; stderr:\n{self.stderr}"
-            self.keep(event)
+            self.keep_next(seconds)
         return self.answers[request_id]
+
+    def keep_next(self, seconds: float = DEADLINE_SECONDS) -> None:
+        """Waits for the next event and keeps it for the request that it belongs to."""
+        event = self.receive(seconds)
+        assert event is not None, f"the runner ended; stderr:\n{self.stderr}"
+        self.keep(event)
 
     def keep(self, event: Event) -> None:
         if isinstance(event, Stats):

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from fakes import noisy_runner
-from fakes.runner_process import DEADLINE_SECONDS, PROGRAM, RunnerProcess, echo_file
+from fakes.runner_process import DEADLINE_SECONDS, PROGRAM, RunnerProcess, echo_file, environment
 
-import ollamapy
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import (
     Cancel,
@@ -183,9 +182,7 @@ def test_a_cancelled_request_makes_room_for_the_next(runner: RunnerProcess, tmp_
     runner.load(load_request(echo_file(tmp_path, step_seconds=0.01), num_parallel=1))
     runner.send(generate_request(1, "x" * 2000), generate_request(2, "next"))
     while not runner.answers[1].outputs:
-        event = runner.receive()
-        assert event
-        runner.keep(event)
+        runner.keep_next()
 
     runner.send(Cancel(1))
 
@@ -292,7 +289,7 @@ def test_a_runner_that_nobody_listens_to_ends_although_stdin_is_open(tmp_path: P
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(Path(ollamapy.__file__).parents[1])},
+        env=environment(),
     ) as process:
         assert process.stdin
         assert process.stdout
