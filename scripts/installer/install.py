@@ -19,7 +19,7 @@ from locks import held
 from places import Places
 from source import Source
 from steps import Steps
-from talk import Stop, say, short
+from talk import StepFailed, say, short
 
 BUSY = "Another installer is at work there; waiting for it"
 
@@ -101,6 +101,7 @@ def install(arguments: Arguments, source: Source, places: Places, facts: Facts, 
         plan = Plan.make(arguments, source, places, facts, env)
         if not plan.is_done:
             say(f"ollamapy {source.version}, {plan.choice}")
+            places.log.unlink(missing_ok=True)
             _carry_out(plan, Steps(places.log, env, (lock,)))
             say(f"Installed ollamapy {source.version} as {short(places.program)}")
             program.warn_of_daemon(places)
@@ -118,7 +119,7 @@ def _carry_out(plan: Plan, steps: Steps) -> None:
     places.stamp.unlink(missing_ok=True)
     try:
         _fill(plan, found, steps)
-    except Stop:
+    except StepFailed:
         if found:  # pip takes back what it could not finish; only llama.cpp may be another than before
             replace(found, llama="").write(places.stamp)
         raise

@@ -18,6 +18,7 @@ from backend import NAMES, Choice, Facts, build_env
 from locks import held
 from source import LLAMA
 from steps import Steps
+from talk import StepFailed
 
 _VECTOR = re.compile(r"(avx|amx|sse|ssse|fma|f16c|bmi|gfni|vaes|vpclmul|asimd|sve|sme|i8mm|bf16|fphp)\w*")
 
@@ -67,8 +68,15 @@ class Llama:
                 needs.compiler(steps.env)
                 title = f"Compiling llama.cpp for {NAMES[self.choice.backend]} (some minutes, once)"
                 build = [*command, "-v", "--no-cache-dir", "--no-binary", LLAMA]
-                steps.run(title, build, build_env(self.choice.backend, self.facts, steps.env))
+                self._build(title, build, steps)
             self._keep(next(Path(folder).glob("*.whl")))
+
+    def _build(self, title: str, command: list[str | Path], steps: Steps) -> None:
+        try:
+            steps.run(title, command, build_env(self.choice.backend, self.facts, steps.env))
+        except StepFailed as stop:
+            hint = "" if self.choice.backend == "cpu" else "\nTo do without the GPU: ./install.sh --backend cpu"
+            raise StepFailed(f"{stop}{hint}", stop.code) from stop
 
     def _takes_prebuilt(self, env: Mapping[str, str]) -> bool:
         """A wheel does not say its backend: for CUDA and Vulkan the index could hand out the CPU's."""

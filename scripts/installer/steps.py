@@ -1,6 +1,7 @@
 """Runs one step: a command whose output goes to the log, while a person sees how far it is. Leaves no process."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from progress import Progress, Ticker
-from talk import Stop, clock, say, short
+from talk import StepFailed, clock, say, short
 
 _NOT_OURS = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_USER")
 _PIP_ADVICE = "This error originates from a subprocess"
+_PIP_FRAME = re.compile(r"\s*|\s*error: subprocess-exited-with-error|\s*[×│╰].*|\s*\[end of output\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +30,28 @@ class Steps:
     keep_open: tuple[int, ...] = ()
 
     def run(self, title: str, command: Sequence[str | Path], extra_env: Mapping[str, str] | None = None) -> None:
-        """Raises Stop with the end of the log when the command fails."""
+        """Raises StepFailed with the end of the log when the command fails."""
         code = self._carry_out(title, command, extra_env or {})
         if code:
-            raise Stop(f"{tail(self.log)}\n{title}: failed (exit code {code}); all of it is in {short(self.log)}")
+            end = tail(self.log.read_text(errors="replace"), title)
+            raise StepFailed(f"{end}\n{title}: failed (exit code {code}); all of it is in {short(self.log)}")
 
     def attempt(self, title: str, command: Sequence[str | Path]) -> bool:
         """Whether the command succeeded. It says nothing of a failure: there is another way."""
-        return self._carry_out(title, command, {}) == 0
+        return self._carry_out(title, command, {}, failed="no") == 0
 
-    def _carry_out(self, title: str, command: Sequence[str | Path], extra_env: Mapping[str, str]) -> int:
-        env = {name: value for name, value in self.env.items() if name not in _NOT_OURS} | {
-            "PIP_USER": "0",
-            **extra_env,
-        }
+    def _carry_out(
+        self, title: str, command: Sequence[str | Path], extra_env: Mapping[str, str], failed: str = "failed"
+    ) -> int:
+        env = {name: value for name, value in self.env.items() if name not in _NOT_OURS}
         with self.log.open("ab") as log, self.log.open("rb") as reader:
             log.write(f"\n== {title}: {' '.join(map(str, command))}\n".encode())
             log.flush()
             reader.seek(0, os.SEEK_END)
-            with _started(command, env, log, self.keep_open) as process:
-                return _follow(title, process, reader)
+            with _started(command, {**env, "PIP_USER": "0", **extra_env}, log, self.keep_open) as process:
+                if sys.stderr.isatty():
+                    return _on_terminal(title, failed, process, reader)
+                return _in_lines(title, process, reader)
 
 
 @contextmanager
@@ -72,8 +76,8 @@ def _started(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the command with all it started: politely, then not."""
-    for end in (signal.SIGTERM, signal.SIGKILL):
+    """Ends the command with all it started: first in the way that makes pip clear its temporary folders away."""
+    for end in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, end)
             process.wait(timeout=5)
@@ -81,31 +85,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _follow(title: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
-    """Shows the progress until the command ends; its exit code."""
-    show = _on_terminal if sys.stderr.isatty() else _in_lines
-    return show(title, process, reader)
-
-
-def _on_terminal(title: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
-    """One line that changes; it stays, with the time taken, when the step took more than a moment."""
+def _on_terminal(title: str, failed: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
+    """One line that changes until the command ends, and stays with the time that it took; the exit code."""
     progress, start = Progress(), time.monotonic()
     for code in _polls(process, 0.2):
         progress.feed(reader.read().decode(errors="replace"))
-        seconds = time.monotonic() - start
-        text = f"{title}: {progress or '...'}, {clock(seconds)}" if str(progress) else f"{title} ... {clock(seconds)}"
+        state = str(progress) if code is None else failed if code else "done"
+        text = f"{title}{state and ': ' + state}, {clock(time.monotonic() - start)}"
         width = shutil.get_terminal_size().columns - 1
-        print(f"\r{text[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
+        print(f"\r{text[:width]}\x1b[K", end="" if code is None else "\n", file=sys.stderr, flush=True)
         if code is not None:
-            print(
-                f"\r{title}: {'done' if code == 0 else 'failed'}, {clock(seconds)}\x1b[K", file=sys.stderr, flush=True
-            )
             return code
     raise AssertionError("polling ends with an exit code")
 
 
 def _in_lines(title: str, process: subprocess.Popen[bytes], reader: BinaryIO) -> int:
-    """The title, and a line now and then."""
+    """The title, and a line now and then; the exit code."""
     progress, ticker, start = Progress(), Ticker(), time.monotonic()
     say(f"{title} ...")
     for code in _polls(process, 1.0):
@@ -129,8 +124,9 @@ def _polls(process: subprocess.Popen[bytes], seconds: float) -> Iterator[int | N
             return
 
 
-def tail(log: Path, count: int = 20) -> str:
-    """The last lines of the log, without the advice that pip adds to the failed program's own words."""
-    lines = log.read_text(errors="replace").splitlines()
+def tail(log: str, title: str, count: int = 20) -> str:
+    """The last lines of the step's part of the log, without the frame and the advice that pip puts around them."""
+    lines = log.rpartition(f"\n== {title}: ")[2].splitlines()[1:]
     advice = (i for i, line in enumerate(lines) if _PIP_ADVICE in line and i > len(lines) - 20)
-    return "\n".join(line[:200] for line in lines[: next(advice, None)][-count:])
+    words = [line for line in lines[: next(advice, None)] if not _PIP_FRAME.fullmatch(line)]
+    return "\n".join(line[:200] for line in words[-count:])

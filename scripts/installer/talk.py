@@ -12,6 +12,10 @@ class Stop(Exception):
         self.code = code
 
 
+class StepFailed(Stop):
+    """A command failed by itself; what it changed, it has taken back."""
+
+
 def say(text: str) -> None:
     """One line for the person. stdout is left to the program that runs after the installation."""
     print(text, file=sys.stderr, flush=True)
