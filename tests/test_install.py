@@ -574,7 +574,8 @@ def built_wheels() -> Path:
     facts = backend.look(os.environ)
     folder = wheels / llama.folder_name(backend.choose(facts).backend, facts.machine, llama.processor(), os.environ)
     if not list(folder.glob("*.whl")):
-        pytest.skip(f"no built llama.cpp in {folder}; scripts/test makes one")
+        do_without = pytest.fail if os.environ.get("OLLAMAPY_TEST_STRICT") == "1" else pytest.skip
+        do_without(f"no built llama.cpp in {folder}, so nothing was installed; scripts/test makes one")
     return wheels
 
 
