@@ -12,6 +12,7 @@ Error                    500  something failed and we know what
 ├── StoreError           500  the model directory could not be read or written
 ├── RemoteError          500  a model could not be fetched
 ├── TemplateError        500  a prompt template failed or broke its bounds
+│   └── TemplateRefused  500  a prompt template raised on what it was given
 ├── LoadFailed           500  a runner could not load its model
 ├── RunnerDied           500  a runner ended while it served the request
 ├── Unsupported          501  understood, and not built yet
@@ -89,6 +90,10 @@ class RemoteError(Error):
 
 class TemplateError(Error):
     code = "template"
+
+
+class TemplateRefused(TemplateError):
+    pass
 
 
 class LoadFailed(Error):

@@ -1,12 +1,17 @@
 """Renders the Jinja chat template of a GGUF file. Templates are data from strangers: they run here in a sandbox.
 
-Bounds: `MAX_OUTPUT_BYTES` of text, `MAX_CPU_SECONDS` of processor time, `MAX_MEMORY_BYTES` of address space, no
-attribute that begins with an underscore, no loader, no mutation of what they are given. `main` is a child process
-(JSON lines on stdin and stdout) because neither time nor memory can be bounded inside the daemon.
+Bounds: `MAX_OUTPUT_BYTES` of text, `MAX_CPU_SECONDS` of processor time, `MAX_MEMORY_BYTES` of address space, and what
+`sandbox` forbids. `main` is a child process (JSON lines on stdin and stdout) because neither time nor memory can be
+bounded inside the daemon. Two timers watch it: the first raises between two steps of the template, the second ends the
+process when a single step does not return.
+
+A template sees what transformers would show it: `messages`, `tools` and `documents` (None when there are none),
+`add_generation_prompt`, the special tokens; `raise_exception` and `strftime_now`. `chatvalues` tells how the arguments
+of tool calls look. A template that raises on its input makes a `Rendered` with `refused`, and the caller may try
+again with messages that `fallbacks` has changed.
 """
 
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -17,20 +22,30 @@ from functools import lru_cache
 from typing import Any
 
 import jinja2
-import jinja2.ext
-import jinja2.nodes
-import jinja2.parser
 import msgspec
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from ollamapy.errors import TemplateError
+from ollamapy.errors import TemplateError, TemplateRefused
+from ollamapy.modelfile.chatvalues import prepared
+from ollamapy.modelfile.sandbox import Sandbox, TemplateRefusal
 
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 MAX_CPU_SECONDS = 0.6
 MAX_MEMORY_BYTES = 1 << 29
-_MAX_REPEATED = 1 << 24
-_MAX_POWER_BITS = 4096
+_LAST_CPU_SECONDS = 0.8
+_MAX_DATE_FORMAT = 256
+
+_TEMPLATE_FAULTS = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a bad template makes jinja2, or the Python code that it compiles to, raise."""
 
 
 class Render(msgspec.Struct, frozen=True):
@@ -42,90 +57,59 @@ class Render(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """The text, or the error that came instead."""
+    """The text, or the error that came instead; `refused` when the template itself raised it."""
 
     id: int
     text: str = ""
     error: str = ""
+    refused: bool = False
 
 
-class _GenerationTag(jinja2.ext.Extension):
-    """`{% generation %}…{% endgeneration %}` marks text for training; here its body is just rendered."""
+def render(template: str, context: Mapping[str, Any], now: datetime | None = None) -> str:
+    """The text of `template`. `now` is the time that it may print, the present by default.
 
-    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
-
-    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with the operators that can blow up bounded."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "*":
-            for text, count in ((left, right), (right, left)):
-                if hasattr(text, "__len__") and isinstance(count, int) and len(text) * count > _MAX_REPEATED:
-                    raise SecurityError("a repetition is too long")
-        is_power = operator == "**" and isinstance(left, int) and isinstance(right, int)
-        if is_power and (right < 0 or left.bit_length() * right > _MAX_POWER_BITS):
-            raise SecurityError("a power is too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """The text of `template`. Raises TemplateError when it is bad, refuses its input or breaks a bound."""
-    parts: list[str] = []
-    size = 0
+    Raises TemplateError when it is bad or breaks a bound, TemplateRefused when it does not take its input.
+    """
     try:
-        for part in _compiled(template).generate(dict(context)):
-            size += len(part)
-            if size > MAX_OUTPUT_BYTES:
-                raise TemplateError(f"the chat template wrote more than {MAX_OUTPUT_BYTES} characters")
-            parts.append(part)
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise TemplateError(f"chat template: {error}") from error
+        return _text(_compiled(template), _variables(context, now))
+    except TemplateRefusal as error:
+        raise TemplateRefused(f"chat template: {error}") from error
     except RecursionError as error:
         raise TemplateError("chat template: too much recursion") from error
+    except _TEMPLATE_FAULTS as error:
+        raise TemplateError(f"chat template: {error}") from error
     except MemoryError as error:
         raise TemplateError("chat template: out of memory") from error
+
+
+def _text(template: jinja2.Template, variables: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    size = 0
+    for part in template.generate(variables):
+        size += len(part)
+        if size > MAX_OUTPUT_BYTES:
+            raise TemplateError(f"the chat template wrote more than {MAX_OUTPUT_BYTES} characters")
+        parts.append(part)
     return "".join(parts)
+
+
+def _variables(context: Mapping[str, Any], now: datetime | None) -> dict[str, Any]:
+    moment = now or datetime.now()
+
+    def strftime_now(form: str) -> str:
+        return moment.strftime(form[:_MAX_DATE_FORMAT])
+
+    return {"tools": None, "documents": None, "strftime_now": strftime_now, **prepared(context)}
 
 
 @lru_cache(maxsize=32)
 def _compiled(template: str) -> jinja2.Template:
-    try:
-        return _environment().from_string(template)
-    except RecursionError as error:
-        raise TemplateError("chat template: nested too deeply") from error
+    return _sandbox().from_string(template)
 
 
 @lru_cache(maxsize=1)
-def _environment() -> _Environment:
-    environment = _Environment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols", _GenerationTag],
-        keep_trailing_newline=False,
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
-    return environment
-
-
-def _to_json(value: Any, indent: int | None = None, ensure_ascii: bool = False, **_: Any) -> str:
-    """JSON as chat templates expect it: `, ` and `: `, no HTML escapes, key order kept."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
-
-
-def _raise_exception(message: str) -> str:
-    raise jinja2.TemplateError(message)
-
-
-def _strftime_now(form: str) -> str:
-    return datetime.now().strftime(form)
+def _sandbox() -> Sandbox:
+    return Sandbox()
 
 
 class _OutOfTime(BaseException):
@@ -139,14 +123,16 @@ def _on_alarm(*_: Any) -> None:
 def answer(request: Render) -> Rendered:
     """Renders within the bound on processor time."""
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _LAST_CPU_SECONDS)
     try:
         return Rendered(request.id, text=render(request.template, request.context))
     except TemplateError as error:
-        return Rendered(request.id, error=error.message)
+        return Rendered(request.id, error=error.message, refused=isinstance(error, TemplateRefused))
     except _OutOfTime:
         return Rendered(request.id, error=f"chat template: took more than {MAX_CPU_SECONDS:g} s of processor time")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def main() -> None:
@@ -156,6 +142,7 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):  # macOS does not bound address space
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGPROF, _on_alarm)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     decoder = msgspec.json.Decoder(Render)
     for line in sys.stdin.buffer:
         writer.write(msgspec.json.encode(answer(decoder.decode(line))) + b"\n")

@@ -11,9 +11,6 @@ DEFAULT_TEMPLATE = (
 )
 """ChatML, for chats with a model that carries no template."""
 
-PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
-"""For generate with a model that carries no template: the texts, one after the other."""
-
 
 def assemble(
     system: str, stored: Sequence[Message], messages: Sequence[Message], *, replaces_system: str = ""
@@ -44,7 +41,10 @@ def num_droppable(messages: Sequence[Message]) -> int:
 def jinja_context(
     messages: Sequence[Message], tools: Sequence[Tool], think: Think, *, bos_text: str, eos_text: str
 ) -> dict[str, Any]:
-    """What a GGUF's chat template may use (contract: template.md section 9.4)."""
+    """What a GGUF's chat template may use.
+
+    The families have two names for the switch of thinking and for the thoughts of a message: both are given.
+    """
     context: dict[str, Any] = {
         "messages": [_message(message) for message in messages],
         "add_generation_prompt": True,
@@ -64,7 +64,7 @@ def jinja_context(
             for tool in tools
         ]
     if think is not None:
-        context["enable_thinking"] = think is not False
+        context["enable_thinking"] = context["thinking"] = think is not False
     if isinstance(think, str):
         context["reasoning_effort"] = think
     return context
@@ -74,7 +74,7 @@ def _message(message: Message) -> dict[str, Any]:
     """The fields that templates look for; empty ones are left out, but for the content."""
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.thinking:
-        fields["reasoning_content"] = message.thinking
+        fields["reasoning_content"] = fields["thinking"] = message.thinking
     if message.tool_calls:
         fields["tool_calls"] = [
             {
