@@ -168,7 +168,7 @@ def _think(text: str) -> Think:
 
 def _dimensions(text: str) -> int:
     try:
-        return int(text or "0")
+        return max(0, int(text or "0"))
     except ValueError as error:
         raise InvalidInput(
             f'invalid argument "{text}" for "--dimensions" flag: strconv.ParseInt: parsing "{text}": invalid syntax'

@@ -46,7 +46,7 @@ class LineReader:
             PROMPT,
             multiline=True,
             prompt_continuation=CONTINUATION,
-            placeholder=[(GREY, PLACEHOLDER)],
+            placeholder=lambda: self._grey(PLACEHOLDER),
             input_processors=[AfterInput(self._continuation_hint)],
             history=_FileHistory(history_file, writes_history),
             key_bindings=_keys(editor),
@@ -62,7 +62,11 @@ class LineReader:
         text = self._session.default_buffer.text
         if not text.endswith("\n"):
             return []
-        return [(GREY, QUOTED if wants_more(text) else CONTINUED)]
+        return self._grey(QUOTED if wants_more(text) else CONTINUED)
+
+    def _grey(self, hint: str) -> StyleAndTextTuples:
+        """`hint`, which goes when the line is left."""
+        return [] if self._session.app.is_done else [(GREY, hint)]
 
 
 @contextmanager

@@ -8,10 +8,17 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 
 SECONDS = 15.0
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal the program's own, so that Ctrl-C reaches it, and becomes the program."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>78]|\([A-Z0-9])")
 
 
@@ -22,13 +29,12 @@ class PseudoTerminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-c", _TAKE_TERMINAL, *command],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env=dict(os.environ, TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1"),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
