@@ -98,6 +98,8 @@ class Settings:
     origins: tuple[str, ...] = ()
     noprune: bool = False
     flash_attention: bool | None = None
+    go_template: bool | None = None
+    """True: the Modelfile's TEMPLATE renders; False: the GGUF file's own; None: whichever can do more."""
     kv_cache_type: str = "f16"
     log_level: int = logging.INFO
     nohistory: bool = False
@@ -127,6 +129,7 @@ class Settings:
             origins=tuple(entry.strip() for entry in get.text("OLLAMA_ORIGINS").split(",") if entry.strip()),
             noprune=get.flag("OLLAMA_NOPRUNE", False),
             flash_attention=get.switch("OLLAMA_FLASH_ATTENTION"),
+            go_template=get.switch("OLLAMA_GO_TEMPLATE"),
             kv_cache_type=get.text("OLLAMA_KV_CACHE_TYPE") or "f16",
             log_level=get.log_level("OLLAMA_DEBUG"),
             nohistory=get.flag("OLLAMA_NOHISTORY", False),

@@ -40,7 +40,7 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
             return
         message = inference.generate_message(services, subject, request, options)
         conversation = Conversation(_messages(subject, request), request.tools, think)
-        ask = Ask(message, conversation, request.truncate)
+        ask = Ask(message, conversation, request.truncate, think)
         async with aclosing(_answer(services, subject, request, runner, ask, timing)) as chunks:
             async for chunk in chunks:
                 yield chunk

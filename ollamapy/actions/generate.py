@@ -11,8 +11,9 @@ from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Ask, Conversation, End, Part, Timing, Whole
 from ollamapy.actions.services import Services
 from ollamapy.engines.base import Runner
-from ollamapy.errors import InvalidInput, Unsupported
+from ollamapy.errors import InvalidInput
 from ollamapy.modelfile import prompt as prompts
+from ollamapy.modelfile.printer import DEFAULT_TEMPLATE
 from ollamapy.units import format_utc, parse_keep_alive
 from ollamapy.wire.native import DebugInfo, GenerateRequest, GenerateResponse, Message, Think
 from ollamapy.wire.options import Options
@@ -49,20 +50,24 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
 
 
 def _check_modes(request: GenerateRequest) -> None:
-    """Raises InvalidInput for fields that exclude each other, Unsupported for what is not built."""
+    """Raises InvalidInput for fields that exclude each other."""
     if request.raw and (request.template or request.system or request.context):
         raise InvalidInput("raw mode does not support template, system, or context")
-    if request.template:
-        raise Unsupported("a template in the request is not supported yet")
 
 
 def _ask(services: Services, subject: Subject, request: GenerateRequest, options: Options, think: Think) -> Ask:
     message = inference.generate_message(services, subject, request, options)
-    if request.suffix:
-        raise Unsupported("suffix is not supported yet")
     if request.raw:
         raw = msgspec.structs.replace(message, prompt=request.prompt, cut=request.truncate and message.shift)
-        return Ask(raw, None, request.truncate)
+        return Ask(raw, None, request.truncate, think)
+    message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
+    return Ask(message, _conversation(subject, request, think), request.truncate, think)
+
+
+def _conversation(subject: Subject, request: GenerateRequest, think: Think) -> Conversation:
+    """The prompt as a conversation: the system text, the model's MESSAGEs unless a context came, the prompt."""
+    if request.suffix:
+        return Conversation((Message("user", request.prompt),), think=think, suffix=request.suffix)
     has_context = request.context is not None
     messages = prompts.assemble(
         subject.model.system,
@@ -70,9 +75,7 @@ def _ask(services: Services, subject: Subject, request: GenerateRequest, options
         (Message("user", request.prompt),),
         replaces_system=request.system,
     )
-    conversation = Conversation(messages, (), think, prompts.PLAIN_TEMPLATE)
-    message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
-    return Ask(message, conversation, request.truncate)
+    return Conversation(messages, think=think, template=request.template, plain_template=DEFAULT_TEMPLATE)
 
 
 async def _answer(

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ollamapy.errors import TemplateError
+from ollamapy.modelfile import choice, gochat
+from ollamapy.modelfile.gochat import GoTemplate
 from ollamapy.pool.memory import ModelShape
+from ollamapy.settings import Settings
 from ollamapy.store.store import StoredModel
-from ollamapy.weights.capabilities import capabilities
+from ollamapy.weights.capabilities import capabilities, jinja_capabilities, jinja_has_round_trip
 from ollamapy.weights.gguf import GgufFile, inspect
 
 _MAX_HEADERS = 256
@@ -32,8 +36,9 @@ class Headers:
         return file
 
 
-class _HasHeaders(Protocol):
+class _Describes(Protocol):
     headers: Headers
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +49,51 @@ class Subject:
     file: GgufFile
     capabilities: tuple[str, ...]
     shape: ModelShape
+    renders: choice.Kind
+    """Which template renders the prompts of this model."""
+    go: GoTemplate | None = None
+    template_fault: TemplateError | None = None
+    """Why the Go template cannot be read; the model can be shown then, and not used."""
 
 
-async def describe(services: _HasHeaders, model: StoredModel) -> Subject:
+async def describe(services: _Describes, model: StoredModel) -> Subject:
     """Everything about `model` that can be said without loading it. Raises ModelFileError."""
     file = await services.headers.read(model.model_path)
     projector = await services.headers.read(model.projector_paths[0]) if model.projector_paths else None
-    found = capabilities(file, model.config, projector is not None, projector=projector)
-    return Subject(model, file, found, shape_of(file))
+    go, fault = await asyncio.to_thread(_read_go, model.template)
+    renders = choice.choose(
+        go=go,
+        jinja=_jinja_traits(file),
+        family=model.config.model_family,
+        has_built_in=bool(model.config.renderer or model.config.parser),
+        has_renderer=bool(model.config.renderer),
+        switch=services.settings.go_template,
+    )
+    found = capabilities(
+        file,
+        model.config,
+        projector is not None,
+        go.capabilities if go and renders == "go" else None,
+        projector=projector,
+        jinja_renders=renders == "jinja",
+    )
+    return Subject(model, file, found, shape_of(file), renders, go, fault)
+
+
+def _read_go(text: str | None) -> tuple[GoTemplate | None, TemplateError | None]:
+    if text is None:
+        return None, None
+    try:
+        return gochat.load(text), None
+    except TemplateError as error:
+        return None, error
+
+
+def _jinja_traits(file: GgufFile) -> choice.JinjaTraits | None:
+    text = file.chat_template
+    if text is None:
+        return None
+    return choice.JinjaTraits(frozenset(jinja_capabilities(text)), jinja_has_round_trip(text))
 
 
 def shape_of(file: GgufFile) -> ModelShape:

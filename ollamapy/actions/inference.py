@@ -33,7 +33,12 @@ from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Finished, Generate, Output, TokenLogprob
 
 THINK_LEVELS = ("high", "medium", "low", "max")
+MAX_REPEATS = 30
 _THINK_TAGS = ("<think>", "</think>")
+CANNOT_SHIFT = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
+    "context length in settings, or use a model with a longer context length"
+)
 
 log = logging.getLogger(__name__)
 
@@ -167,23 +172,49 @@ def unload(services: Services, subject: Subject) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What is to be rendered."""
+    """What is to be rendered. A `template` of the request goes before the model's; a `suffix` takes no messages."""
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     think: Think = None
-    fallback: str = prompts.DEFAULT_TEMPLATE
-    """The template for a model that has none."""
+    template: str = ""
+    suffix: str = ""
+    plain_template: str | None = None
+    """The Go template for a model that has no template at all; None is ChatML."""
+
+    @property
+    def prompt(self) -> str:
+        """The text before the suffix."""
+        return self.messages[-1].content if self.suffix else ""
+
+
+def renders_go(subject: Subject, conversation: Conversation) -> bool:
+    """True when a Go template makes the prompt."""
+    if conversation.template or conversation.suffix or subject.renders == "go":
+        return True
+    return subject.renders == "none" and conversation.plain_template is not None
 
 
 async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
-    """The prompt by the model's own chat template. Raises TemplateError, Unsupported for Go templates."""
-    template = subject.file.chat_template
-    if template is None and subject.model.template is not None:
-        raise Unsupported(
-            "this model's TEMPLATE is a Go template, and those are not executed yet",
-            hint="models whose GGUF file carries a chat template work",
-        )
+    """The prompt. Raises TemplateError."""
+    if not renders_go(subject, conversation):
+        return await _render_jinja(services, subject, runner, conversation)
+    if not conversation.template and subject.template_fault:
+        raise subject.template_fault
+    template = conversation.template or subject.model.template or conversation.plain_template or ""
+    return await services.templates.render_go(
+        template,
+        conversation.messages,
+        conversation.tools,
+        prompt=conversation.prompt,
+        suffix=conversation.suffix,
+        think=conversation.think,
+    )
+
+
+async def _render_jinja(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
+    if subject.template_fault and subject.file.chat_template is None:
+        raise subject.template_fault
     ready = runner.ready
     context = prompts.jinja_context(
         conversation.messages,
@@ -192,7 +223,7 @@ async def render(services: Services, subject: Subject, runner: Runner, conversat
         bos_text=ready.bos_text,
         eos_text=ready.eos_text,
     )
-    return await services.templates.render(template or conversation.fallback, context)
+    return await services.templates.render(subject.file.chat_template or prompts.DEFAULT_TEMPLATE, context)
 
 
 # Answer
@@ -205,6 +236,7 @@ class Ask:
     generate: Generate
     conversation: Conversation | None = None
     truncate: bool = True
+    think: Think = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +273,7 @@ async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask)
     """The answer as it comes, ending with End. Closing the iterator cancels the generation."""
     prompt = await prompt_text(services, subject, runner, ask)
     try:
-        async with contextlib.aclosing(_stream(runner, ask, prompt)) as parts:
+        async with contextlib.aclosing(_stream(subject, runner, ask, prompt)) as parts:
             async for part in parts:
                 yield part
         return
@@ -249,7 +281,8 @@ async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask)
         if not ask.truncate or ask.conversation is None:
             raise
         prompt, num_prompt = await _shortened(services, subject, runner, ask.conversation, error), error.num_prompt
-    async with contextlib.aclosing(_stream(runner, ask, prompt)) as parts:
+        ask = replace(ask, generate=_allowing_cut(subject, ask, error))
+    async with contextlib.aclosing(_stream(subject, runner, ask, prompt)) as parts:
         async for part in parts:
             yield End(part.finished, num_prompt - part.finished.num_prompt) if isinstance(part, End) else part
 
@@ -261,28 +294,40 @@ async def prompt_text(services: Services, subject: Subject, runner: Runner, ask:
     return await render(services, subject, runner, ask.conversation)
 
 
+def _allowing_cut(subject: Subject, ask: Ask, error: PromptTooLong) -> Generate:
+    """A Go template's prompt may be cut in the middle when dropping messages is not enough; a Jinja one may not.
+
+    Raises InvalidInput when it would have to be cut and the request does not let old tokens go.
+    """
+    assert ask.conversation is not None
+    if not renders_go(subject, ask.conversation):
+        return ask.generate
+    if not ask.generate.shift and prompts.num_droppable(ask.conversation.messages) < 1:
+        raise InvalidInput(CANNOT_SHIFT, hint=f"it has {error.num_prompt} tokens, the limit is {error.limit}")
+    return msgspec.structs.replace(ask.generate, cut=ask.generate.shift)
+
+
 async def _shortened(
     services: Services, subject: Subject, runner: Runner, conversation: Conversation, error: PromptTooLong
 ) -> str:
-    """The prompt without its oldest messages: as few as make it fit, found by bisection. Raises `error` if none do."""
+    """The prompt without its oldest messages: as few as make it fit, found by bisection; at last the newest alone."""
 
     async def rendered(count: int) -> str:
         messages = prompts.drop_oldest(conversation.messages, count)
         return await render(services, subject, runner, replace(conversation, messages=messages))
 
-    low, high = 1, prompts.num_droppable(conversation.messages)
-    if high < 1:
-        raise error
+    low, high = min(1, prompts.num_droppable(conversation.messages)), prompts.num_droppable(conversation.messages)
     while low < high:
         middle = (low + high) // 2
         tokens = await runner.tokenize(await rendered(middle))
         low, high = (low, middle) if len(tokens) < error.limit else (middle + 1, high)
-    log.info("messages dropped to fit the context model=%s dropped=%d", subject.model.name, low)
+    if low:
+        log.info("messages dropped to fit the context model=%s dropped=%d", subject.model.name, low)
     return await rendered(low)
 
 
-async def _stream(runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
-    splitter = _splitter(ask, prompt)
+async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
+    splitter = _splitter(subject, ask, prompt)
     has_begun = False
     try:
         async with contextlib.aclosing(runner.generate(_with_prompt(ask.generate, prompt))) as events:
@@ -308,11 +353,13 @@ def _parts(event: Output | Finished, splitter: ThinkingSplitter | None) -> Itera
         yield Part(piece, tuple(_logprob(item) for item in event.logprobs))
 
 
-def _splitter(ask: Ask, prompt: str) -> ThinkingSplitter | None:
+def _splitter(subject: Subject, ask: Ask, prompt: str) -> ThinkingSplitter | None:
     """Only for a model that thinks: its reasoning is separated, also when the prompt has opened the tag."""
-    if ask.conversation is None or not ask.conversation.think:
+    if not ask.think:
         return None
-    opening, closing = _THINK_TAGS
+    opening, closing = subject.go.thinking_tags if subject.renders == "go" and subject.go else _THINK_TAGS
+    if not (opening and closing):
+        opening, closing = _THINK_TAGS
     return ThinkingSplitter(opening, closing, is_inside=prompt.rstrip().endswith(opening))
 
 
@@ -336,6 +383,7 @@ def generate_message(
         options=options,
         num_ctx=request_num_ctx(options, subject.shape, services.settings),
         shift=shift,
+        max_repeats=0 if subject.renders == "jinja" else MAX_REPEATS,
         num_top_logprobs=request.top_logprobs if request.logprobs else -1,
     )
 

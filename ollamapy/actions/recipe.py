@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ollamapy.errors import Error, InvalidDigest, InvalidInput, Unsupported
+from ollamapy.errors import Error, InvalidDigest, InvalidInput, TemplateError, Unsupported
+from ollamapy.modelfile import gochat
 from ollamapy.names import Digest
 from ollamapy.store.store import StoredModel
 from ollamapy.units import format_count
@@ -195,6 +196,7 @@ def with_request(recipe: Recipe, request: CreateRequest) -> Recipe:
     4. renderer, parser, requires and `info` replace in the config
     """
     if request.template:
+        _check_template(request.template)
         recipe = recipe.without("template").with_layers(NewLayer("template", request.template.encode()))
     if request.system:
         recipe = recipe.without("system").with_layers(NewLayer("system", request.system.encode()))
@@ -206,6 +208,14 @@ def with_request(recipe: Recipe, request: CreateRequest) -> Recipe:
         recipe = recipe.without("messages").with_layers(NewLayer("messages", messages))
     texts = {"renderer": request.renderer, "parser": request.parser, "requires": request.requires}
     return recipe.with_config(**{name: text for name, text in texts.items() if text}, **_info_fields(request.info))
+
+
+def _check_template(text: str) -> None:
+    """Raises InvalidInput when no prompt could ever be made with it."""
+    try:
+        gochat.load(text)
+    except TemplateError as error:
+        raise InvalidInput(f"template error: {error.message}") from error
 
 
 def with_parameters(recipe: Recipe, parameters: Mapping[str, Any]) -> Recipe:

@@ -93,5 +93,6 @@ def _shown(value: Any) -> Any:
 
 
 def _template(subject: Subject) -> str:
-    """The model's Go template, else the Jinja template of its weights, else the plain one."""
-    return subject.model.template or subject.file.chat_template or DEFAULT_TEMPLATE
+    """The template in use: the Jinja template of the weights when that one renders, else the Go template."""
+    jinja = subject.file.chat_template if subject.renders == "jinja" else None
+    return jinja or subject.model.template or DEFAULT_TEMPLATE

@@ -3,14 +3,15 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ollamapy.child import Child
 from ollamapy.errors import TemplateError
-from ollamapy.modelfile.jinja import Render, Rendered
+from ollamapy.modelfile.renderer import Rendered, RenderGo, RenderJinja, RenderRequest
+from ollamapy.wire.native import Message, Think, Tool
 
 ANSWER_SECONDS = 5.0
 """Wall time after which a child that bounds its own processor time must be stuck."""
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Templates:
-    """Renders Jinja templates out of the daemon's process."""
+    """Renders chat templates out of the daemon's process."""
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
@@ -28,9 +29,27 @@ class Templates:
         self._starting = asyncio.Lock()  # two first requests must share one child
 
     async def render(self, template: str, context: Mapping[str, Any]) -> str:
-        """The prompt. Raises TemplateError."""
+        """The prompt by a Jinja template. Raises TemplateError."""
+        return await self._ask(lambda request_id: RenderJinja(request_id, template, dict(context)))
+
+    async def render_go(
+        self,
+        template: str,
+        messages: Sequence[Message] = (),
+        tools: Sequence[Tool] = (),
+        *,
+        prompt: str = "",
+        suffix: str = "",
+        think: Think = None,
+    ) -> str:
+        """The prompt by a Go template. Raises TemplateError."""
+        return await self._ask(
+            lambda request_id: RenderGo(request_id, template, tuple(messages), tuple(tools), prompt, suffix, think)
+        )
+
+    async def _ask(self, make: Callable[[int], RenderRequest]) -> str:
         child = await self._living_child()
-        request = Render(next(self._ids), template, dict(context))
+        request = make(next(self._ids))
         future: asyncio.Future[Rendered] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = future
         try:
@@ -53,7 +72,7 @@ class Templates:
     async def _living_child(self) -> Child:
         async with self._starting:
             if self._child is None:
-                self._child = await Child.start("ollamapy.modelfile.jinja", self._on_line, name="templates")
+                self._child = await Child.start("ollamapy.modelfile.renderer", self._on_line, name="templates")
                 self._watcher = asyncio.create_task(self._watch(self._child))
             return self._child
 

@@ -203,3 +203,96 @@ def test_a_model_that_shares_weights_shares_the_runner(shared: DaemonProcess) ->
     assert shared.post("/api/generate", model="kind", prompt="hi")["response"] == "hi"
     assert shared.runner_pids() == before
     assert shared.loaded() == ["echo:latest"]
+
+
+@pytest.fixture(scope="module")
+def templated(shared: DaemonProcess) -> Callable[..., str]:
+    """Makes a model on echo with a Go template; echo answers with the prompt that the template made."""
+
+    def make(name: str, template: str, **fields: Any) -> str:
+        body = {"model": name, "from": "echo", "template": template, **fields}
+        assert shared.post("/api/create", **body) == {"status": "success"}
+        return name
+
+    return make
+
+
+def test_a_models_own_template_makes_the_prompt(shared: DaemonProcess, templated: Callable[..., str]) -> None:
+    name = templated("tagged", "<{{ .System }}|{{ .Prompt }}>", system="be kind")
+
+    assert shared.post("/api/generate", model=name, prompt="hi")["response"] == "<be kind|hi>"
+    assert shared.post("/api/chat", model=name, messages=HELLO)["message"]["content"] == "<be kind|hello wörld>"
+
+
+def test_a_template_over_messages_sees_them_all(shared: DaemonProcess, templated: Callable[..., str]) -> None:
+    name = templated("listed", "{{ range .Messages }}{{ .Role }}={{ .Content }};{{ end }}")
+    messages = [{"role": role, "content": role[0]} for role in ("user", "assistant", "user")]
+
+    assert shared.post("/api/chat", model=name, messages=messages)["message"]["content"] == "user=u;assistant=a;user=u;"
+
+
+def test_a_template_of_the_request_replaces_the_models(shared: DaemonProcess) -> None:
+    answer = shared.post("/api/generate", model="echo", prompt="hi", template="({{ .Prompt }})")
+    response = shared.request("POST", "/api/generate", {"model": "echo", "prompt": "hi", "template": "{{ .Prompt "})
+
+    assert answer["response"] == "(hi)"
+    assert response.status_code == 500
+    assert "unclosed action" in response.json()["error"]
+
+
+def test_a_template_with_a_suffix_fills_in_the_middle(shared: DaemonProcess, templated: Callable[..., str]) -> None:
+    name = templated("filler", "<PRE>{{ .Prompt }}<SUF>{{ .Suffix }}<MID>")
+
+    assert "insert" in shared.post("/api/show", model=name)["capabilities"]
+    answer = shared.post("/api/generate", model=name, prompt="a", suffix="b")
+    assert answer["response"] == "<PRE>a<SUF>b<MID>"
+
+
+def test_a_template_that_does_not_parse_is_refused_at_create(shared: DaemonProcess) -> None:
+    body = {"model": "broken", "from": "echo", "template": "{{ if }}", "stream": False}
+    response = shared.request("POST", "/api/create", body)
+
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("template error: ")
+
+
+def test_thinking_between_the_templates_tags_is_told_apart(
+    shared: DaemonProcess, templated: Callable[..., str]
+) -> None:
+    template = "{{ range .Messages }}{{ if .Thinking }}<reason>{{ .Thinking }}</reason>{{ end }}{{ .Content }}{{ end }}"
+    name = templated("thinker", template)
+    messages = [{"role": "user", "content": "<reason>hm</reason>four"}]
+
+    thought = shared.post("/api/chat", model=name, messages=messages)["message"]
+    plain = shared.post("/api/chat", model=name, messages=messages, think=False)["message"]
+
+    assert "thinking" in shared.post("/api/show", model=name)["capabilities"]
+    assert (thought["thinking"], thought["content"]) == ("hm", "four")
+    assert plain["content"] == "<reason>hm</reason>four"
+
+
+def test_the_oldest_messages_go_when_a_chat_does_not_fit_and_the_answer_says_so(
+    shared: DaemonProcess, templated: Callable[..., str]
+) -> None:
+    name = templated("long", "{{ range .Messages }}{{ .Content }};{{ end }}")
+    texts = (("system", "be kind"), ("user", "x" * 100), ("assistant", "yes"), ("user", "last"))
+    messages = [{"role": role, "content": content} for role, content in texts]
+
+    answer = shared.post("/api/chat", model=name, messages=messages, options={"num_ctx": 100})
+
+    assert answer["message"]["content"] == "be kind;yes;last;"
+    assert answer["prompt_dropped_count"] == 101
+
+
+def test_a_single_prompt_that_does_not_fit_is_cut_in_the_middle(
+    shared: DaemonProcess, templated: Callable[..., str]
+) -> None:
+    name = templated("cut", "{{ .Prompt }}")
+    body = {"model": name, "prompt": "0123456789" * 20, "options": {"num_ctx": 100}, "stream": False}
+
+    answer = shared.request("POST", "/api/generate", body).json()
+    refused = shared.request("POST", "/api/generate", {**body, "shift": False})
+
+    assert answer["prompt_dropped_count"] > 100
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("the prompt is longer than the context length currently available")

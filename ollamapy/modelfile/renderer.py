@@ -1,0 +1,105 @@
+"""The process that renders chat templates, and what the daemon and it say to each other.
+
+`python -m ollamapy.modelfile.renderer`: one request a line in, one `Rendered` a line out, until stdin ends. Templates
+are data from strangers, and neither the time nor the memory that they take can be bounded inside the daemon: here
+`MAX_CPU_SECONDS` of processor time and `MAX_MEMORY_BYTES` of address space are.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+import msgspec
+
+from ollamapy.errors import TemplateError
+from ollamapy.modelfile import gochat, jinja
+from ollamapy.wire.native import Message, Think, Tool
+
+MAX_CPU_SECONDS = 0.6
+MAX_MEMORY_BYTES = 1 << 29
+
+
+class RenderJinja(msgspec.Struct, frozen=True, tag=True):
+    """Render the Jinja `template` with `context`."""
+
+    id: int
+    template: str
+    context: dict[str, Any]
+
+
+class RenderGo(msgspec.Struct, frozen=True, tag=True):
+    """Render the Go `template` for `messages`, or for `prompt` and `suffix` when both have content."""
+
+    id: int
+    template: str
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    prompt: str = ""
+    suffix: str = ""
+    think: Think = None
+
+
+RenderRequest = RenderJinja | RenderGo
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """The text, or the error that came instead."""
+
+    id: int
+    text: str = ""
+    error: str = ""
+
+
+class _OutOfTime(BaseException):
+    """Not an Exception, so that no handler on the way swallows it."""
+
+
+def _on_alarm(*_: Any) -> None:
+    raise _OutOfTime
+
+
+def answer(request: RenderRequest) -> Rendered:
+    """Renders within the bound on processor time."""
+    signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
+    try:
+        return Rendered(request.id, text=_render(request))
+    except TemplateError as error:
+        return Rendered(request.id, error=error.message)
+    except _OutOfTime:
+        return Rendered(request.id, error=f"chat template: took more than {MAX_CPU_SECONDS:g} s of processor time")
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _render(request: RenderRequest) -> str:
+    if isinstance(request, RenderJinja):
+        return jinja.render(request.template, request.context)
+    rendered = gochat.render(
+        request.template,
+        request.messages,
+        request.tools,
+        prompt=request.prompt,
+        suffix=request.suffix,
+        think=request.think,
+    )
+    return rendered.text
+
+
+def main() -> None:
+    """The child."""
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with contextlib.suppress(ValueError, OSError):  # macOS does not bound address space
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    signal.signal(signal.SIGPROF, _on_alarm)
+    decoder = msgspec.json.Decoder(RenderRequest)
+    for line in sys.stdin.buffer:
+        writer.write(msgspec.json.encode(answer(decoder.decode(line))) + b"\n")
+        writer.flush()
+
+
+if __name__ == "__main__":
+    main()
