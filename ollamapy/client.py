@@ -62,8 +62,11 @@ class Client:
         self._http.close()
 
     def heartbeat(self) -> None:
-        """Returns when a server answers at the address."""
-        self._call("HEAD", "/", timeout=self._heartbeat_seconds)
+        """Returns when a server answers at the address and is not about to stop."""
+        try:
+            self._call("HEAD", "/", timeout=self._heartbeat_seconds)
+        except Cancelled as error:
+            raise Cancelled(f"the server at {self.base_url} is stopping", hint="try again in a moment") from error
 
     def version(self) -> native.VersionResponse:
         return self._json("GET", "/api/version", native.VersionResponse)

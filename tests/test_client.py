@@ -9,7 +9,7 @@ import pytest
 from fakes.fake_daemon import FakeDaemon
 
 from ollamapy.client import Client, _lines
-from ollamapy.errors import Busy, Error, InvalidInput, NotFound, Refused, Unreachable, Unsupported
+from ollamapy.errors import Busy, Cancelled, Error, InvalidInput, NotFound, Refused, Unreachable, Unsupported
 from ollamapy.names import Digest
 from ollamapy.wire.native import GenerateRequest, Progress
 
@@ -166,6 +166,13 @@ def test_a_server_that_accepts_and_says_nothing_is_unreachable() -> None:
             client.heartbeat()
 
     assert "does not answer" in caught.value.message
+
+
+def test_a_server_that_is_stopping_is_told_from_one_that_is_not_there(client: Client, daemon: FakeDaemon) -> None:
+    daemon.answer("/", status=499)
+
+    with pytest.raises(Cancelled, match="is stopping"):
+        client.heartbeat()
 
 
 @pytest.mark.parametrize("url", ["foo://127.0.0.1:1", "http://127.0.0.1:0", "http://exa mple:80", "http://[::1"])
