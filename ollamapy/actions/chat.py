@@ -3,18 +3,20 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
 
 from ollamapy.actions import inference
+from ollamapy.actions.answer import Ask, replies
 from ollamapy.actions.headers import Subject
-from ollamapy.actions.inference import Ask, Conversation, End, Part, Timing, Whole
+from ollamapy.actions.inference import Timing
+from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
-from ollamapy.engines.base import Runner
 from ollamapy.errors import InvalidInput, Unsupported
 from ollamapy.modelfile import prompt as prompts
 from ollamapy.units import format_utc, parse_keep_alive
-from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, DebugInfo, Message
+from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, Message
 
 
 async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatResponse, None]:
@@ -40,8 +42,8 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
             return
         message = inference.generate_message(services, subject, request, options)
         conversation = Conversation(_messages(subject, request), request.tools, think)
-        ask = Ask(message, conversation, request.truncate, think)
-        async with aclosing(_answer(services, subject, request, runner, ask, timing)) as chunks:
+        ask = Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only)
+        async with aclosing(replies(services, subject, runner, ask, timing, partial(_reply, request))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -64,44 +66,10 @@ def _messages(subject: Subject, request: ChatRequest) -> tuple[Message, ...]:
     return prompts.assemble(subject.model.system, stored, sent)
 
 
-async def _answer(
-    services: Services, subject: Subject, request: ChatRequest, runner: Runner, ask: Ask, timing: Timing
-) -> AsyncGenerator[ChatResponse, None]:
-    if request.debug_render_only:
-        prompt = await inference.prompt_text(services, subject, runner, ask)
-        yield _reply(request, done=False, debug_info=DebugInfo(rendered_template=prompt))
-        return
-    whole = Whole()
-    async with aclosing(inference.answer(services, subject, runner, ask)) as parts:
-        async for part in parts:
-            match part:
-                case Part() if request.stream:
-                    piece = part.piece
-                    yield _reply(request, piece.content, piece.thinking, done=False, logprobs=part.logprobs)
-                case Part():
-                    whole.add(part)
-                case End():
-                    inference.log_truncation(subject, part)
-                    yield _last(request, whole, part, timing)
-
-
 def _reply(request: ChatRequest, content: str = "", thinking: str = "", **fields: object) -> ChatResponse:
     return ChatResponse(
         model=request.model,
         created_at=format_utc(time.time()),
         message=AnswerMessage("assistant", content, thinking),
         **fields,  # type: ignore[arg-type]
-    )
-
-
-def _last(request: ChatRequest, whole: Whole, end: End, timing: Timing) -> ChatResponse:
-    return _reply(
-        request,
-        "".join(whole.content),
-        "".join(whole.thinking),
-        done=True,
-        done_reason=end.finished.reason,
-        logprobs=tuple(whole.logprobs),
-        prompt_dropped_count=end.num_dropped,
-        **timing.durations(end.finished),
     )

@@ -1,22 +1,26 @@
 """`POST /api/generate`: completion of one prompt."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from ollamapy.actions import inference
+from ollamapy.actions.answer import Ask, replies
 from ollamapy.actions.headers import Subject
-from ollamapy.actions.inference import Ask, Conversation, End, Part, Timing, Whole
+from ollamapy.actions.inference import Timing
+from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
-from ollamapy.engines.base import Runner
 from ollamapy.errors import InvalidInput
 from ollamapy.modelfile import prompt as prompts
 from ollamapy.modelfile.printer import DEFAULT_TEMPLATE
 from ollamapy.units import format_utc, parse_keep_alive
-from ollamapy.wire.native import DebugInfo, GenerateRequest, GenerateResponse, Message, Think
+from ollamapy.wire.native import GenerateRequest, GenerateResponse, Message, Think
 from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Finished
 
 
 async def generate(services: Services, request: GenerateRequest) -> AsyncGenerator[GenerateResponse, None]:
@@ -44,7 +48,8 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
             yield _reply(request, done=True, done_reason="load")
             return
         ask = _ask(services, subject, request, options, think)
-        async with aclosing(_answer(services, subject, request, runner, ask, timing)) as chunks:
+        answers = replies(services, subject, runner, ask, timing, partial(_reply, request), _context_of(request))
+        async with aclosing(answers) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -57,11 +62,13 @@ def _check_modes(request: GenerateRequest) -> None:
 
 def _ask(services: Services, subject: Subject, request: GenerateRequest, options: Options, think: Think) -> Ask:
     message = inference.generate_message(services, subject, request, options)
+    conversation = None
     if request.raw:
-        raw = msgspec.structs.replace(message, prompt=request.prompt, cut=request.truncate and message.shift)
-        return Ask(raw, None, request.truncate, think)
-    message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
-    return Ask(message, _conversation(subject, request, think), request.truncate, think)
+        message = msgspec.structs.replace(message, prompt=request.prompt, cut=request.truncate and message.shift)
+    else:
+        message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
+        conversation = _conversation(subject, request, think)
+    return Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only)
 
 
 def _conversation(subject: Subject, request: GenerateRequest, think: Think) -> Conversation:
@@ -78,30 +85,9 @@ def _conversation(subject: Subject, request: GenerateRequest, think: Think) -> C
     return Conversation(messages, think=think, template=request.template, plain_template=DEFAULT_TEMPLATE)
 
 
-async def _answer(
-    services: Services,
-    subject: Subject,
-    request: GenerateRequest,
-    runner: Runner,
-    ask: Ask,
-    timing: Timing,
-) -> AsyncGenerator[GenerateResponse, None]:
-    if request.debug_render_only:
-        prompt = await inference.prompt_text(services, subject, runner, ask)
-        yield _reply(request, done=False, debug_info=DebugInfo(rendered_template=prompt))
-        return
-    whole = Whole()
-    async with aclosing(inference.answer(services, subject, runner, ask)) as parts:
-        async for part in parts:
-            match part:
-                case Part() if request.stream:
-                    piece = part.piece
-                    yield _reply(request, piece.content, piece.thinking, done=False, logprobs=part.logprobs)
-                case Part():
-                    whole.add(part)
-                case End():
-                    inference.log_truncation(subject, part)
-                    yield _last(request, whole, part, timing)
+def _context_of(request: GenerateRequest) -> Callable[[Finished], dict[str, Any]]:
+    """The last object carries the tokens of prompt and answer, unless the prompt was raw."""
+    return lambda finished: {} if request.raw else {"context": finished.tokens}
 
 
 def _reply(request: GenerateRequest, response: str = "", thinking: str = "", **fields: object) -> GenerateResponse:
@@ -111,18 +97,4 @@ def _reply(request: GenerateRequest, response: str = "", thinking: str = "", **f
         response=response,
         thinking=thinking,
         **fields,  # type: ignore[arg-type]
-    )
-
-
-def _last(request: GenerateRequest, whole: Whole, end: End, timing: Timing) -> GenerateResponse:
-    return _reply(
-        request,
-        "".join(whole.content),
-        "".join(whole.thinking),
-        done=True,
-        done_reason=end.finished.reason,
-        context=() if request.raw else end.finished.tokens,
-        logprobs=tuple(whole.logprobs),
-        prompt_dropped_count=end.num_dropped,
-        **timing.durations(end.finished),
     )

@@ -5,32 +5,25 @@
 Each step is a function here; the two verbs string them together and shape the reply.
 """
 
-import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
-from ollamapy.engines.base import Runner
-from ollamapy.errors import Error, InvalidInput, NotFound, PromptTooLong, RunnerDied, Unsupported
-from ollamapy.modelfile import prompt as prompts
+from ollamapy.errors import Error, InvalidInput, NotFound, Unsupported
 from ollamapy.modelfile.options import check_options, merge
-from ollamapy.modelfile.output import Piece, ThinkingSplitter
 from ollamapy.names import ModelName
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
 from ollamapy.pool.pool import Label
 from ollamapy.pool.state import Demand
 from ollamapy.units import parse_keep_alive
-from ollamapy.wire.native import ChatRequest, GenerateRequest, Logprob, Message, Think, Tool, TopLogprob
+from ollamapy.wire.native import ChatRequest, GenerateRequest, Think
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Finished, Generate, Output, TokenLogprob
+from ollamapy.wire.runner import Finished, Generate
 
 THINK_LEVELS = ("high", "medium", "low", "max")
 MAX_REPEATS = 30
@@ -167,211 +160,6 @@ def unload(services: Services, subject: Subject) -> None:
     services.pool.expire(str(subject.model.model_path))
 
 
-# Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """What is to be rendered. A `template` of the request goes before the model's; a `suffix` takes no messages."""
-
-    messages: tuple[Message, ...]
-    tools: tuple[Tool, ...] = ()
-    think: Think = None
-    template: str = ""
-    suffix: str = ""
-    plain_template: str | None = None
-    """The Go template for a model that has no template at all; None is ChatML."""
-
-    @property
-    def prompt(self) -> str:
-        """The text before the suffix."""
-        return self.messages[-1].content if self.suffix else ""
-
-
-def renders_go(subject: Subject, conversation: Conversation) -> bool:
-    """True when a Go template makes the prompt."""
-    if conversation.template or conversation.suffix or subject.renders == "go":
-        return True
-    return subject.renders == "none" and conversation.plain_template is not None
-
-
-async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
-    """The prompt. Raises TemplateError."""
-    if not renders_go(subject, conversation):
-        return await _render_jinja(services, subject, runner, conversation)
-    if not conversation.template and subject.template_fault:
-        raise subject.template_fault
-    template = conversation.template or subject.model.template or conversation.plain_template or ""
-    return await services.templates.render_go(
-        template,
-        conversation.messages,
-        conversation.tools,
-        prompt=conversation.prompt,
-        suffix=conversation.suffix,
-        think=conversation.think,
-    )
-
-
-async def _render_jinja(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
-    if subject.template_fault and subject.file.chat_template is None:
-        raise subject.template_fault
-    ready = runner.ready
-    context = prompts.jinja_context(
-        conversation.messages,
-        conversation.tools,
-        conversation.think,
-        bos_text=ready.bos_text,
-        eos_text=ready.eos_text,
-    )
-    return await services.templates.render(subject.file.chat_template or prompts.DEFAULT_TEMPLATE, context)
-
-
-# Answer
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One generation: what to render, and what the runner is told. A raw prompt stands in `generate` already."""
-
-    generate: Generate
-    conversation: Conversation | None = None
-    truncate: bool = True
-    think: Think = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of an answer with the log probabilities of its tokens."""
-
-    piece: Piece
-    logprobs: tuple[Logprob, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of an answer. `num_dropped` prompt tokens were left out to make it fit."""
-
-    finished: Finished
-    num_dropped: int = 0
-
-
-@dataclass(slots=True)
-class Whole:
-    """A whole answer, collected for a request that does not stream."""
-
-    content: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    logprobs: list[Logprob] = field(default_factory=list)
-
-    def add(self, part: Part) -> None:
-        self.content.append(part.piece.content)
-        self.thinking.append(part.piece.thinking)
-        self.logprobs.extend(part.logprobs)
-
-
-async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask) -> AsyncGenerator[Part | End, None]:
-    """The answer as it comes, ending with End. Closing the iterator cancels the generation."""
-    prompt = await prompt_text(services, subject, runner, ask)
-    try:
-        async with contextlib.aclosing(_stream(subject, runner, ask, prompt)) as parts:
-            async for part in parts:
-                yield part
-        return
-    except PromptTooLong as error:  # comes before the first part
-        if not ask.truncate or ask.conversation is None:
-            raise
-        prompt, num_prompt = await _shortened(services, subject, runner, ask.conversation, error), error.num_prompt
-        ask = replace(ask, generate=_allowing_cut(subject, ask, error))
-    async with contextlib.aclosing(_stream(subject, runner, ask, prompt)) as parts:
-        async for part in parts:
-            yield End(part.finished, num_prompt - part.finished.num_prompt) if isinstance(part, End) else part
-
-
-async def prompt_text(services: Services, subject: Subject, runner: Runner, ask: Ask) -> str:
-    """The prompt before any truncation."""
-    if ask.conversation is None:
-        return ask.generate.prompt
-    return await render(services, subject, runner, ask.conversation)
-
-
-def _allowing_cut(subject: Subject, ask: Ask, error: PromptTooLong) -> Generate:
-    """A Go template's prompt may be cut in the middle when dropping messages is not enough; a Jinja one may not.
-
-    Raises InvalidInput when it would have to be cut and the request does not let old tokens go.
-    """
-    assert ask.conversation is not None
-    if not renders_go(subject, ask.conversation):
-        return ask.generate
-    if not ask.generate.shift and prompts.num_droppable(ask.conversation.messages) < 1:
-        raise InvalidInput(CANNOT_SHIFT, hint=f"it has {error.num_prompt} tokens, the limit is {error.limit}")
-    return msgspec.structs.replace(ask.generate, cut=ask.generate.shift)
-
-
-async def _shortened(
-    services: Services, subject: Subject, runner: Runner, conversation: Conversation, error: PromptTooLong
-) -> str:
-    """The prompt without its oldest messages: as few as make it fit, found by bisection; at last the newest alone."""
-
-    async def rendered(count: int) -> str:
-        messages = prompts.drop_oldest(conversation.messages, count)
-        return await render(services, subject, runner, replace(conversation, messages=messages))
-
-    low, high = min(1, prompts.num_droppable(conversation.messages)), prompts.num_droppable(conversation.messages)
-    while low < high:
-        middle = (low + high) // 2
-        tokens = await runner.tokenize(await rendered(middle))
-        low, high = (low, middle) if len(tokens) < error.limit else (middle + 1, high)
-    if low:
-        log.info("messages dropped to fit the context model=%s dropped=%d", subject.model.name, low)
-    return await rendered(low)
-
-
-async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
-    splitter = _splitter(subject, ask, prompt)
-    has_begun = False
-    try:
-        async with contextlib.aclosing(runner.generate(_with_prompt(ask.generate, prompt))) as events:
-            async for event in events:
-                for part in _parts(event, splitter):
-                    has_begun = True
-                    yield part
-    except RunnerDied as error:
-        if not has_begun:
-            raise
-        raise Error(f"an error was encountered while running the model: {error.hint}") from error
-
-
-def _parts(event: Output | Finished, splitter: ThinkingSplitter | None) -> Iterator[Part | End]:
-    if isinstance(event, Finished):
-        rest = splitter.finish() if splitter else Piece()
-        if rest.content or rest.thinking:
-            yield Part(rest)
-        yield End(event, event.num_prompt_dropped)
-        return
-    piece = splitter.push(event.text) if splitter else Piece(content=event.text)
-    if piece.content or piece.thinking or event.logprobs:
-        yield Part(piece, tuple(_logprob(item) for item in event.logprobs))
-
-
-def _splitter(subject: Subject, ask: Ask, prompt: str) -> ThinkingSplitter | None:
-    """Only for a model that thinks: its reasoning is separated, also when the prompt has opened the tag."""
-    if not ask.think:
-        return None
-    opening, closing = subject.go.thinking_tags if subject.renders == "go" and subject.go else _THINK_TAGS
-    if not (opening and closing):
-        opening, closing = _THINK_TAGS
-    return ThinkingSplitter(opening, closing, is_inside=prompt.rstrip().endswith(opening))
-
-
-def _with_prompt(generate: Generate, prompt: str) -> Generate:
-    return msgspec.structs.replace(generate, prompt=prompt)
-
-
-def _logprob(item: TokenLogprob) -> Logprob:
-    top = tuple(TopLogprob(token=t.token, logprob=t.logprob, bytes=t.bytes) for t in item.top)
-    return Logprob(token=item.token, logprob=item.logprob, bytes=item.bytes, top_logprobs=top)
-
-
 def generate_message(
     services: Services, subject: Subject, request: GenerateRequest | ChatRequest, options: Options
 ) -> Generate:
@@ -386,9 +174,3 @@ def generate_message(
         max_repeats=0 if subject.renders == "jinja" else MAX_REPEATS,
         num_top_logprobs=request.top_logprobs if request.logprobs else -1,
     )
-
-
-def log_truncation(subject: Subject, end: End) -> None:
-    """A prompt that lost tokens is worth a line: the answer may lack what they said."""
-    if end.num_dropped:
-        log.warning("prompt truncated model=%s dropped_tokens=%d", subject.model.name, end.num_dropped)

@@ -1,0 +1,109 @@
+"""From a conversation to the prompt that a runner gets, shortened when it does not fit. Renders; never generates."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ollamapy.actions.headers import Subject
+from ollamapy.actions.services import Services
+from ollamapy.engines.base import Runner
+from ollamapy.errors import InvalidInput, PromptTooLong
+from ollamapy.modelfile import prompt as prompts
+from ollamapy.wire.native import Message, Think, Tool
+from ollamapy.wire.runner import Generate
+
+CANNOT_SHIFT = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
+    "context length in settings, or use a model with a longer context length"
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What is to be rendered. A `template` of the request goes before the model's; a `suffix` takes no messages."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    think: Think = None
+    template: str = ""
+    suffix: str = ""
+    plain_template: str | None = None
+    """The Go template for a model that has no template at all; None is ChatML."""
+
+    @property
+    def prompt(self) -> str:
+        """The text before the suffix."""
+        return self.messages[-1].content if self.suffix else ""
+
+
+def renders_go(subject: Subject, conversation: Conversation) -> bool:
+    """True when a Go template makes the prompt."""
+    if conversation.template or conversation.suffix or subject.renders == "go":
+        return True
+    return subject.renders == "none" and conversation.plain_template is not None
+
+
+async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
+    """The prompt. Raises TemplateError."""
+    if not renders_go(subject, conversation):
+        return await _render_jinja(services, subject, runner, conversation)
+    if not conversation.template and subject.template_fault:
+        raise subject.template_fault
+    template = conversation.template or subject.model.template or conversation.plain_template or ""
+    return await services.templates.render_go(
+        template,
+        conversation.messages,
+        conversation.tools,
+        prompt=conversation.prompt,
+        suffix=conversation.suffix,
+        think=conversation.think,
+    )
+
+
+async def _render_jinja(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
+    if subject.template_fault and subject.file.chat_template is None:
+        raise subject.template_fault
+    ready = runner.ready
+    context = prompts.jinja_context(
+        conversation.messages,
+        conversation.tools,
+        conversation.think,
+        bos_text=ready.bos_text,
+        eos_text=ready.eos_text,
+    )
+    return await services.templates.render(subject.file.chat_template or prompts.DEFAULT_TEMPLATE, context)
+
+
+async def shorten(
+    services: Services, subject: Subject, runner: Runner, conversation: Conversation, error: PromptTooLong
+) -> str:
+    """The prompt without its oldest messages: as few as make it fit, found by bisection; at last the newest alone."""
+
+    async def rendered(count: int) -> str:
+        messages = prompts.drop_oldest(conversation.messages, count)
+        return await render(services, subject, runner, replace(conversation, messages=messages))
+
+    high = prompts.num_droppable(conversation.messages)
+    low = min(1, high)
+    while low < high:
+        middle = (low + high) // 2
+        tokens = await runner.tokenize(await rendered(middle))
+        low, high = (low, middle) if len(tokens) < error.limit else (middle + 1, high)
+    if low:
+        log.info("messages dropped to fit the context model=%s dropped=%d", subject.model.name, low)
+    return await rendered(low)
+
+
+def allow_cut(subject: Subject, conversation: Conversation, generate: Generate, error: PromptTooLong) -> Generate:
+    """A Go template's prompt may be cut in the middle when dropping messages is not enough; a Jinja one may not.
+
+    Raises InvalidInput when it would have to be cut and the request does not let old tokens go.
+    """
+    if not renders_go(subject, conversation):
+        return generate
+    if not generate.shift and prompts.num_droppable(conversation.messages) < 1:
+        raise InvalidInput(CANNOT_SHIFT, hint=f"it has {error.num_prompt} tokens, the limit is {error.limit}")
+    return msgspec.structs.replace(generate, cut=generate.shift)
