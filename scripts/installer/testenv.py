@@ -77,16 +77,16 @@ def _bring(found: Contents, wanted: Contents, source: Source, llama: Llama, step
     if found == Contents():
         _make_environment(steps)
     STAMP.unlink(missing_ok=True)
-    if found.libraries != wanted.libraries:
-        install = [*pip(PYTHON), "install", "--group", "dev", *source.libraries]
-        steps.run("Installing the test environment's libraries", install)
-        editable = [*pip(PYTHON), "install", "--no-deps", "--no-build-isolation", "--editable", CHECKOUT]
-        steps.run("Installing this checkout in it", editable)
-    if wanted.llama in {"", found.llama}:
-        return replace(wanted, llama=found.llama)
-    say(str(llama.choice))
-    llama.install(PYTHON, steps)
-    return wanted
+    libraries = ["--group", "dev", *source.libraries]
+    if wanted.llama:
+        libraries.append(source.llama)
+        if wanted.llama != found.llama:
+            say(str(llama.choice))
+            llama.install(PYTHON, steps)
+    steps.run("Installing the test environment's libraries", [*pip(PYTHON), "install", *libraries])
+    editable = [*pip(PYTHON), "install", "--no-deps", "--no-build-isolation", "--editable", CHECKOUT]
+    steps.run("Installing this checkout in it", editable)
+    return replace(wanted, llama=wanted.llama or found.llama)
 
 
 def _make_environment(steps: Steps) -> None:
@@ -97,9 +97,9 @@ def _make_environment(steps: Steps) -> None:
 
 
 def _digest(source: Source) -> str:
-    """Changes with the requirements, the program's entry point and the Python."""
-    project = source.project
-    parts = [project["project"], project["dependency-groups"], sys.version_info[:2]]
+    """Changes with the requirements, the program's entry point, the Python and the steps above."""
+    project, steps = source.project, Path(__file__).read_text()
+    parts = [project["project"], project["dependency-groups"], sys.version_info[:2], steps]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
