@@ -10,9 +10,11 @@ import logging
 import os
 import signal
 import sys
+import sysconfig
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _KEPT_STDERR_LINES = 40
@@ -62,9 +64,8 @@ class Child:
         on_line: Callable[[bytes], None],
         *,
         name: str = "",
-        env: Mapping[str, str] | None = None,
     ) -> "Child":
-        """Starts `python -m module`. `env` is added to this process's environment."""
+        """Starts `python -m module` in `python_environment`."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -73,7 +74,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_MAX_LINE_BYTES,
-            env={**os.environ, **(env or {})},
+            env=python_environment(),
             start_new_session=True,  # a Ctrl-C in the terminal is the daemon's to handle
         )
         return cls(process, on_line, name or module)
@@ -140,3 +141,15 @@ class Child:
 
     def __repr__(self) -> str:
         return f"<Child {self._name} pid {self.pid}>"
+
+
+def python_environment() -> dict[str, str]:
+    """The environment for a Python of ours: the folder we run from is a module path, the current folder is none.
+
+    A child may outlive the folder it is started in, and must not import what happens to lie there.
+    """
+    env = dict(os.environ, PYTHONSAFEPATH="1")
+    package_root = str(Path(__file__).resolve().parents[1])
+    if package_root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (package_root, env.get("PYTHONPATH"))))
+    return env

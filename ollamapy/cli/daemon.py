@@ -3,15 +3,14 @@
 Never speaks to a daemon beyond its heartbeat.
 """
 
-import os
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from ollamapy.child import python_environment
 from ollamapy.client import Client
 from ollamapy.errors import Error, Unreachable
 from ollamapy.settings import Settings
@@ -86,20 +85,8 @@ def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=log,
         start_new_session=True,
-        env=_environment(),
+        env=python_environment(),
     )
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment, with the folder we run from as a module path and the current folder as none.
-
-    The daemon outlives the folder it is started in, and must not import what happens to lie there.
-    """
-    env = dict(os.environ, PYTHONSAFEPATH="1")
-    package_root = str(Path(__file__).resolve().parents[2])
-    if package_root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), package_root)))
-    return env
 
 
 def _said_since(log: Path, offset: int) -> str:
