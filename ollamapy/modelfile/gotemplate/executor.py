@@ -206,9 +206,9 @@ def _call(node: nodes.Call) -> Step:
     def run_call(run: Run, dot: Any) -> int:
         step = run.steps.get(node.name)
         if step is None:
-            raise run.error(node.pipe, f"template {quoting.quote(node.name)} not defined")
+            raise run.error(node, f"template {quoting.quote(node.name)} not defined")
         if run.depth == MAX_DEPTH:
-            raise run.error(node.pipe, f"exceeded maximum template depth ({MAX_DEPTH})")
+            raise run.error(node, f"exceeded maximum template depth ({MAX_DEPTH})")
         value = evaluate(run, dot)
         outer = run.names, run.values, run.template
         run.names, run.values, run.template = ["$"], [value], node.name

@@ -37,13 +37,17 @@ def hexadecimal(value: float, precision: int) -> str:
 
 def binary(value: float) -> str:
     """`%b`: mantissa and power of two, `4503599627370496p-52`."""
+    sign = "-" if math.copysign(1, value) < 0 else ""
     exponent = max(math.frexp(value)[1] - 1, -1022) if value else -1022
-    return f"{int(math.ldexp(value, _MANTISSA_BITS - exponent))}p{exponent - _MANTISSA_BITS:+d}"
+    return f"{sign}{int(math.ldexp(abs(value), _MANTISSA_BITS - exponent))}p{exponent - _MANTISSA_BITS:+d}"
 
 
 def _scientific(value: float) -> str:
-    num_digits = len(Decimal(repr(value)).normalize().as_tuple().digits)
-    return f"{value:.{num_digits - 1}e}"
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    first, *rest = map(str, digits)
+    fraction = "." + "".join(rest) if rest else ""
+    return f"{'-' * sign}{first}{fraction}e{exponent + len(rest):+03d}"
 
 
 def _mantissa(value: float) -> tuple[int, int]:

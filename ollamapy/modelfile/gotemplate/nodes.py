@@ -6,6 +6,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ollamapy.modelfile.gotemplate.quoting import quote
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -181,6 +183,9 @@ class Call(Node):
 
     name: str
     pipe: Pipe
+
+    def __str__(self) -> str:
+        return f"{{{{template {quote(self.name)} {self.pipe}}}}}"
 
 
 @dataclass(frozen=True, slots=True)
