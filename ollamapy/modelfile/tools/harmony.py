@@ -1,0 +1,99 @@
+"""Harmony, the format of gpt-oss: messages with a channel each, and perhaps a recipient.
+
+    <|channel|>analysis<|message|>…<|end|>                                                   thinking
+    <|start|>assistant<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{…}<|call|>   a call
+    <|start|>assistant<|channel|>final<|message|>…<|return|>                                 content
+
+1. The prompt ends with `<|start|>assistant`, so an answer begins inside a header; what begins otherwise is content.
+2. A message to anyone but the assistant is a call, in whatever channel; `functions.` is no part of its name.
+3. Without a recipient, analysis is thinking and every other channel is content.
+"""
+
+import re
+from collections.abc import Sequence
+
+from ollamapy.modelfile.tools.found import Call, Found
+from ollamapy.modelfile.tools.jsontext import Unreadable, arguments_of
+from ollamapy.modelfile.tools.machine import Machine, Move, ToolParser, give_back, overlap
+from ollamapy.wire.native import Tool
+
+_MESSAGE = "<|message|>"
+_ENDS = ("<|end|>", "<|call|>", "<|return|>")
+_BEGINNINGS = ("<|start|>", "<|channel|>")
+MARKS = (*_BEGINNINGS, "<|constrain|>", _MESSAGE, *_ENDS)
+_HEADERS = (*_BEGINNINGS, " to=", "assistant<|")
+_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
+_RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+_END = re.compile("|".join(map(re.escape, (*_ENDS, *_BEGINNINGS))))
+
+
+def new(tools: Sequence[Tool]) -> ToolParser:
+    """The parser for one answer."""
+    return Machine(_header)
+
+
+def _header(text: str, is_end: bool) -> Move | None:
+    """Reads up to a message's text and decides what it is (1)."""
+    if not text.startswith(_HEADERS):
+        may_become = any(header.startswith(text) for header in _HEADERS)
+        return None if may_become and not is_end else Move(Found(), text, _Text(is_thinking=False))
+    header, message, body = text.partition(_MESSAGE)
+    if not message:
+        return _unfinished(text) if is_end else None
+    channels, recipients = _CHANNEL.findall(header), _recipients(header)
+    if recipients:
+        return Move(Found(), message + body, _Call(recipients[-1].removeprefix("functions.")))
+    return Move(Found(), body, _Text(is_thinking=channels[-1:] == ["analysis"]))
+
+
+def _recipients(header: str) -> list[str]:
+    return [name for name in _RECIPIENT.findall(header) if name != "assistant"]
+
+
+def _unfinished(header: str) -> Move:
+    """A header that the end of the answer cut says nothing, unless it began a call."""
+    if _recipients(header):
+        return give_back(header, len(header), "it is not complete", _header)
+    return Move(Found(), "", _header)
+
+
+class _Text:
+    """The text of a message for the user, or of the model's thinking (3)."""
+
+    def __init__(self, *, is_thinking: bool) -> None:
+        self._is_thinking = is_thinking
+
+    def __call__(self, text: str, is_end: bool) -> Move | None:
+        if match := _END.search(text):
+            return Move(self._found(text[: match.start()]), _after(text, match), _header)
+        keep = 0 if is_end else max(overlap(text, mark) for mark in (*_ENDS, *_BEGINNINGS))
+        if keep == len(text):
+            return None
+        return Move(self._found(text[: len(text) - keep]), text[len(text) - keep :], self)
+
+    def _found(self, text: str) -> Found:
+        return Found(thinking=text) if self._is_thinking else Found(content=text)
+
+
+class _Call:
+    """The text of a message to a tool, with the mark before it (2)."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, text: str, is_end: bool) -> Move | None:
+        match = _END.search(text)
+        if not match and not is_end:
+            return None
+        body = text[len(_MESSAGE) : match.start() if match else len(text)]
+        rest = _after(text, match) if match else ""
+        try:
+            return Move(Found(calls=(Call(self._name, arguments_of(body)),)), rest, _header)
+        except Unreadable as error:
+            given = give_back(body, len(body), str(error), _header)
+            return Move(given.found, rest, _header)
+
+
+def _after(text: str, match: re.Match[str]) -> str:
+    """What follows a message; a mark that begins the next one belongs to that."""
+    return text[match.end() if match[0] in _ENDS else match.start() :]
