@@ -12,7 +12,7 @@ from ollamapy.modelfile.gochat import GoTemplate
 from ollamapy.pool.memory import ModelShape
 from ollamapy.settings import Settings
 from ollamapy.store.store import StoredModel
-from ollamapy.weights.capabilities import capabilities, jinja_capabilities, jinja_has_round_trip
+from ollamapy.weights.capabilities import capabilities, jinja_capabilities, jinja_has_round_trip, jinja_text
 from ollamapy.weights.gguf import GgufFile, inspect
 
 _MAX_HEADERS = 256
@@ -90,9 +90,9 @@ def _read_go(text: str | None) -> tuple[GoTemplate | None, TemplateError | None]
 
 
 def _jinja_traits(file: GgufFile) -> choice.JinjaTraits | None:
-    text = file.chat_template
-    if text is None:
+    if file.chat_template is None:
         return None
+    text = jinja_text(file)
     return choice.JinjaTraits(frozenset(jinja_capabilities(text)), jinja_has_round_trip(text))
 
 

@@ -66,15 +66,14 @@ async def render(services: Services, subject: Subject, runner: Runner, conversat
 async def _render_jinja(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
     if subject.template_fault and subject.file.chat_template is None:
         raise subject.template_fault
-    ready = runner.ready
-    context = prompts.jinja_context(
+    return await services.templates.render(
+        subject.file.template_for(conversation.tools) or prompts.DEFAULT_TEMPLATE,
         conversation.messages,
         conversation.tools,
         conversation.think,
-        bos_text=ready.bos_text,
-        eos_text=ready.eos_text,
+        bos_text=runner.ready.bos_text,
+        eos_text=runner.ready.eos_text,
     )
-    return await services.templates.render(subject.file.chat_template or prompts.DEFAULT_TEMPLATE, context)
 
 
 async def shorten(

@@ -3,8 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -27,10 +26,24 @@ class Templates:
         self._child: Child | None = None
         self._waiting: dict[int, asyncio.Future[Rendered]] = {}
         self._starting = asyncio.Lock()  # two first requests must share one child
+        self._turn = asyncio.Lock()  # a template that gets the child killed must not take others along
 
-    async def render(self, template: str, context: Mapping[str, Any]) -> str:
+    async def render(
+        self,
+        template: str,
+        messages: Sequence[Message] = (),
+        tools: Sequence[Tool] = (),
+        think: Think = None,
+        *,
+        bos_text: str = "",
+        eos_text: str = "",
+    ) -> str:
         """The prompt by a Jinja template. Raises TemplateError."""
-        return await self._ask(lambda request_id: RenderJinja(request_id, template, dict(context)))
+        return await self._ask(
+            lambda request_id: RenderJinja(
+                request_id, template, tuple(messages), tuple(tools), think, bos_text, eos_text
+            )
+        )
 
     async def render_go(
         self,
@@ -48,21 +61,25 @@ class Templates:
         )
 
     async def _ask(self, make: Callable[[int], RenderRequest]) -> str:
-        child = await self._living_child()
         request = make(next(self._ids))
+        async with self._turn:
+            rendered = await self._answer(request)
+        if rendered.error:
+            raise TemplateError(rendered.error)
+        return rendered.text
+
+    async def _answer(self, request: RenderRequest) -> Rendered:
+        child = await self._living_child()
         future: asyncio.Future[Rendered] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = future
         try:
             child.send(msgspec.json.encode(request))
-            rendered = await asyncio.wait_for(future, ANSWER_SECONDS)
+            return await asyncio.wait_for(future, ANSWER_SECONDS)
         except TimeoutError:
             child.kill()
             raise TemplateError(f"the chat template did not finish within {ANSWER_SECONDS:g} s") from None
         finally:
             self._waiting.pop(request.id, None)
-        if rendered.error:
-            raise TemplateError(rendered.error)
-        return rendered.text
 
     async def close(self) -> None:
         """Ends the child."""

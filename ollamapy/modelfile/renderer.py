@@ -2,7 +2,8 @@
 
 `python -m ollamapy.modelfile.renderer`: one request a line in, one `Rendered` a line out, until stdin ends. Templates
 are data from strangers, and neither the time nor the memory that they take can be bounded inside the daemon: here
-`MAX_CPU_SECONDS` of processor time and `MAX_MEMORY_BYTES` of address space are.
+`MAX_CPU_SECONDS` of processor time and `MAX_MEMORY_BYTES` of address space are. Two timers watch: the first raises
+between two steps of a template, the second ends the process when a single step does not return.
 """
 
 import contextlib
@@ -15,19 +16,24 @@ from typing import Any
 import msgspec
 
 from ollamapy.errors import TemplateError
-from ollamapy.modelfile import gochat, jinja
+from ollamapy.modelfile import gochat, jinjachat
 from ollamapy.wire.native import Message, Think, Tool
 
 MAX_CPU_SECONDS = 0.6
 MAX_MEMORY_BYTES = 1 << 29
+_LAST_CPU_SECONDS = 0.8
 
 
 class RenderJinja(msgspec.Struct, frozen=True, tag=True):
-    """Render the Jinja `template` with `context`."""
+    """Render the Jinja `template` for `messages`."""
 
     id: int
     template: str
-    context: dict[str, Any]
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    think: Think = None
+    bos_text: str = ""
+    eos_text: str = ""
 
 
 class RenderGo(msgspec.Struct, frozen=True, tag=True):
@@ -64,6 +70,7 @@ def _on_alarm(*_: Any) -> None:
 def answer(request: RenderRequest) -> Rendered:
     """Renders within the bound on processor time."""
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _LAST_CPU_SECONDS)
     try:
         return Rendered(request.id, text=_render(request))
     except TemplateError as error:
@@ -72,11 +79,19 @@ def answer(request: RenderRequest) -> Rendered:
         return Rendered(request.id, error=f"chat template: took more than {MAX_CPU_SECONDS:g} s of processor time")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def _render(request: RenderRequest) -> str:
     if isinstance(request, RenderJinja):
-        return jinja.render(request.template, request.context)
+        return jinjachat.render(
+            request.template,
+            request.messages,
+            request.tools,
+            request.think,
+            bos_text=request.bos_text,
+            eos_text=request.eos_text,
+        )
     rendered = gochat.render(
         request.template,
         request.messages,
@@ -95,6 +110,7 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):  # macOS does not bound address space
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGPROF, _on_alarm)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     decoder = msgspec.json.Decoder(RenderRequest)
     for line in sys.stdin.buffer:
         writer.write(msgspec.json.encode(answer(decoder.decode(line))) + b"\n")

@@ -22,7 +22,7 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 
 from ollamapy.modelfile.chatvalues import is_none
@@ -81,6 +81,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if is_method and __obj.__name__ in _PADDING_METHODS:
             _check_numbers(args, kwargs)
         return super().call(__context, __obj, *args, **kwargs)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        """As in jinja2, but that a private attribute is an error at once, even when nothing is done with it."""
+        if attribute.startswith("_"):
+            raise SecurityError(f"access to the attribute {attribute!r} is not allowed")
+        return super().unsafe_undefined(obj, attribute)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """`str.format` and `str.format_map`, with bounded fields; None for anything else."""

@@ -38,7 +38,7 @@ def capabilities(
     """
     found = [
         *config.capabilities,
-        *(jinja_capabilities(file.chat_template or "") if jinja_renders else ()),
+        *(jinja_capabilities(jinja_text(file)) if jinja_renders else ()),
         "embedding" if file.has_pooling else "completion",
         *(["vision"] if _sees(file, has_projector) else []),
         *(["audio"] if _hears(file, projector) else []),
@@ -46,6 +46,11 @@ def capabilities(
         *(["thinking"] if file.architecture in _THINKING_FAMILIES else []),
     ]
     return tuple(dict.fromkeys(found))
+
+
+def jinja_text(file: GgufFile) -> str:
+    """The text of the file's Jinja templates: the one for chats, and the one for chats with tools."""
+    return "\n".join(text for text in (file.chat_template, file.tool_template) if text)
 
 
 def jinja_capabilities(template: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ The bytes are read by `reader.HeaderReader`; this module knows their order and w
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -88,6 +88,15 @@ class GgufFile:
     def chat_template(self) -> str | None:
         """The Jinja template that the file carries."""
         return self._text("tokenizer.chat_template") or None
+
+    @property
+    def tool_template(self) -> str | None:
+        """The Jinja template for chats with tools, when the file has one of its own for them."""
+        return self._text("tokenizer.chat_template.tool_use") or None
+
+    def template_for(self, tools: Sized) -> str | None:
+        """The Jinja template that renders a chat which offers `tools`."""
+        return (self.tool_template if tools else None) or self.chat_template
 
     @property
     def has_pooling(self) -> bool:
