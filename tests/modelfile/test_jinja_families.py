@@ -1,0 +1,67 @@
+"""The well-known families of chat templates: their prompts to the letter, and what they can and cannot take."""
+
+from pathlib import Path
+
+import pytest
+from fakes import gguf_files, goldens
+from fakes.jinja_families import CHATS, CORPUS, FAMILIES, TOOL_CHATS, Family, golden, table
+
+from ollamapy.weights.capabilities import capabilities
+from ollamapy.weights.gguf import inspect
+from ollamapy.wire.manifest import Config
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "templates.md"
+BEGIN, END = "<!-- families -->\n", "<!-- end -->\n"
+
+each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+
+
+@each_family
+def test_prompts_are_as_recorded(family: Family) -> None:
+    goldens.check(goldens.FOLDER / "jinja" / f"{family.name}.txt", golden(family))
+
+
+def test_every_template_of_the_corpus_is_tried() -> None:
+    written = {path.name.split(".jinja")[0].removesuffix(".tool_use") for path in CORPUS.glob("*.jinja")}
+
+    assert written == {family.name for family in FAMILIES}
+
+
+@each_family
+def test_no_text_is_lost(family: Family) -> None:
+    """Neither a system text that the family has no role for, nor one of two messages from the same side."""
+    for chat in CHATS.values():
+        prompt = family.prompt(chat).text
+
+        for message in chat.messages:
+            assert message.content.strip() in prompt
+
+
+@each_family
+def test_tools_reach_a_family_that_claims_them(family: Family) -> None:
+    if "tools" in family.offers:
+        for chat in TOOL_CHATS.values():
+            assert "get_weather" in family.prompt(chat).text
+
+
+@each_family
+def test_a_gguf_file_with_the_template_shows_what_it_can(family: Family, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(
+        gguf_files.tiny_model(
+            family.architecture,
+            tokenizer__chat_template=family.template,
+            tokenizer__chat_template__tool_use=family.tool_template,
+        )
+    )
+
+    found = capabilities(inspect(path, arrays=False), Config())
+
+    assert sorted(found) == sorted((*family.offers, "completion"))
+
+
+def test_the_document_has_the_table_of_families() -> None:
+    before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+
+    goldens.check(DOCUMENT, before + BEGIN + table() + END + after)
