@@ -3,6 +3,25 @@
 from dataclasses import dataclass
 from enum import Enum
 
+_THINKING_TAGS = (
+    ("<think>", "</think>"),
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("◁think▷", "◁/think▷"),
+)
+"""Around the reasoning of Qwen, DeepSeek and most others; Mistral; Seed OSS; Command R; Gemma 4; Kimi VL."""
+
+
+def thinking_tags(template: str) -> tuple[str, str] | None:
+    """The tags that the Jinja text `template` knows reasoning by, None if it knows none.
+
+    The closing tag decides: some templates only ever cut reasoning off. Harmony's channels are no tags: a tool parser
+    reads those. Tags in brackets, bars or triangles are control tokens, of which a runner gives no text unless told.
+    """
+    return next((tags for tags in _THINKING_TAGS if tags[1] in template), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

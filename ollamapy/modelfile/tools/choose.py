@@ -4,7 +4,7 @@
 2. Family gpt-oss, or a template with harmony's marks.
 3. A Go template: the formats that the contract's generic parser cannot read, by their marks; else the generic one.
 4. A Jinja template: the first format whose marks all stand in it.
-5. Anything else: the generic parser.
+5. Anything else: the generic parser, after a tag that the template is known by or else `tool_tag`.
 
 Some marks are control tokens of the models that use them, and llama.cpp gives no text for those unless asked. A format
 with `needs_special` gets its marks as text only when the runner renders control tokens. Rendering those in `marks` is
@@ -106,9 +106,12 @@ _BY_MARKS: tuple[tuple[Format, tuple[str, ...]], ...] = (
     (HERMES, ("<tool_call>", "arguments")),
     (LLAMA3, ("<|python_tag|>",)),
     (LLAMA3, ("<|start_header_id|>", '"parameters": ')),
+    (LLAMA3, ("<|python_start|>",)),
 )
 _NOT_JSON = ("<arg_key>", "<|tool_call>")
 """Marks of formats that write `<tool_call>` around something else."""
+_TAGS = ("<|tool_calls_section_begin|>", "<|tools_prefix|>", "<tool_calls>", "<TOOLCALL>", "functools")
+"""What Jinja templates write before calls in JSON that the generic parser reads: Kimi K2, Apertus, MiniMax M1 ..."""
 
 
 def choose(
@@ -126,7 +129,8 @@ def choose(
         return HARMONY
     known = _NOT_FOR_GENERIC if kind == "go" else _BY_MARKS
     found = (form for form, marks in known if all(mark in template for mark in marks))
-    return next((form for form in found if form is not HERMES or _is_hermes(template)), generic_format(tool_tag))
+    tag = next((tag for tag in _TAGS if kind == "jinja" and tag in template), tool_tag)
+    return next((form for form in found if form is not HERMES or _is_hermes(template)), generic_format(tag))
 
 
 def _is_harmony(template: str, kind: Literal["go", "jinja"], family: str) -> bool:

@@ -1,6 +1,6 @@
 """Llama 3.1 to 3.3: the whole answer is `{"name": …, "parameters": {…}}`, or a call comes after `<|python_tag|>`.
 
-Several objects are parted by `;`. A built-in tool is called as `<|python_tag|>name.call(key="value")`. JSON without the
+Llama 4 writes `<|python_start|>{…}<|python_end|>`. Several objects are parted by `;`. A built-in tool is called as `<|python_tag|>name.call(key="value")`. JSON without the
 tag is a call only when it names an offered tool: otherwise it may well be the answer itself.
 """
 
@@ -14,7 +14,8 @@ from ollamapy.modelfile.tools.tagged import JsonCalls, Syntax, Tail
 from ollamapy.wire.native import Tool
 
 PYTHON_TAG = "<|python_tag|>"
-MARKS = (PYTHON_TAG,)
+_LLAMA4 = Syntax("<|python_start|>", "<|python_end|>")
+MARKS = (PYTHON_TAG, _LLAMA4.opening, _LLAMA4.closing)
 _CALL = re.compile(r"\s*([\w.-]+)\.call\((.*)\)\s*", re.DOTALL)
 _ARGUMENT = re.compile(r'\s*(\w+)\s*=\s*("(?:[^"\\]|\\.)*")\s*(?:,|\Z)', re.DOTALL)
 
@@ -99,4 +100,8 @@ def _tagged(start: int) -> State:
     return _Tagged(start)
 
 
-_CONTENT = Content({PYTHON_TAG: _tagged})
+def _llama4(start: int) -> State:
+    return JsonCalls(_LLAMA4, start, _CONTENT)
+
+
+_CONTENT = Content({PYTHON_TAG: _tagged, _LLAMA4.opening: _llama4})

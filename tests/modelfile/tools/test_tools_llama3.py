@@ -58,3 +58,10 @@ def test_a_built_in_tool_is_called_in_code() -> None:
 @pytest.mark.parametrize("code", ["print(1)", "web.call(query=1)", 'web.call(query="\\x")', "", " "])
 def test_other_code_is_content_and_a_warning(code: str) -> None:
     assert warned(read(llama3.new, f"<|python_tag|>{code}")) == (f"<|python_tag|>{code}", (), 1)
+
+
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_llama_4_has_marks_on_both_sides(between: str) -> None:
+    text = f"Well.<|python_start|>{WEATHER}{between}{TIME}<|python_end|>"
+
+    assert read(llama3.new, text) == Found("Well.", calls=(PARIS, NOW))
