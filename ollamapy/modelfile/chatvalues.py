@@ -21,9 +21,6 @@ class Arguments(dict[str, Any]):
     def __str__(self) -> str:
         return json.dumps(self, ensure_ascii=False)
 
-    def __html__(self) -> str:
-        return str(self)
-
     def __add__(self, other: Any) -> Any:
         return str(self) + other
 

@@ -23,8 +23,8 @@ from ollamapy.wire.native import Message, Tool, ToolCall
 
 Messages = tuple[Message, ...]
 
-MAX_REPAIRS = 8
-"""More than `fallback_messages` can ever do to one chat."""
+MAX_CHANGES = 8
+"""As many as an honest template can need; one that loses everything would have more made for ever."""
 
 _GAP = "\n\n"
 _HOW_TO_CALL = 'Write a call as <tool_call>{"name": "the tool", "arguments": {}}</tool_call>, with nothing after it.'

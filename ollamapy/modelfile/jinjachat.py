@@ -1,14 +1,18 @@
 """From a chat to the prompt by a Jinja chat template, whatever the template can take. Must run in the child process.
 
-A template that refuses the messages, or leaves out a part of them, is tried again with messages that say the same in
-another form (`fallbacks`), until it takes them or no change is left.
+1. Contents are given as text; when the newest message is not in the prompt then, as a list of parts, which some
+   families want.
+2. A template that refuses the messages, or leaves out a part of them, is tried again with messages that say the same
+   in another form (`fallbacks`), until it takes them or no change is left.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from ollamapy.errors import TemplateError, TemplateRefused
-from ollamapy.modelfile.fallbacks import MAX_REPAIRS, fallback_messages, lost_text
+from ollamapy.modelfile.fallbacks import MAX_CHANGES, Messages, fallback_messages, lost_text
 from ollamapy.modelfile.jinja import render as render_jinja
 from ollamapy.modelfile.prompt import jinja_context
 from ollamapy.wire.native import Message, Think, Tool
@@ -39,20 +43,40 @@ def attempt(
     now: datetime | None = None,
 ) -> tuple[str, int]:
     """As `render`, with the number of changes to the messages that it took."""
-    text: str | None = None
-    for num_changes in range(MAX_REPAIRS):
-        context = jinja_context(messages, tools, think, bos_text=bos_text, eos_text=eos_text)
+    text, fault = None, TemplateError("chat template: never tried")
+    told: Messages = tuple(messages)
+    for num_changes in range(MAX_CHANGES + 1):
+        context = jinja_context(told, tools, think, bos_text=bos_text, eos_text=eos_text)
         try:
-            text = render_jinja(template, context, now)
-            changed = lost_text(messages, tools, text)
-        except TemplateRefused as error:
-            changed = fallback_messages(messages, error.message)
-            if changed is None and text is None:
-                raise
+            text = _text(template, context, now)
+            changed = lost_text(told, tools, text)
+        except TemplateError as error:
+            fault = error
+            changed = fallback_messages(told, error.message) if isinstance(error, TemplateRefused) else None
         if changed is None:
-            assert text is not None
-            return text, num_changes
-        messages = changed
+            break
+        told = changed
     if text is None:
-        raise TemplateError(f"chat template: it refused {MAX_REPAIRS} forms of the messages")
-    return text, MAX_REPAIRS
+        raise fault
+    return text, num_changes
+
+
+def _text(template: str, context: Mapping[str, Any], now: datetime | None) -> str:
+    text = render_jinja(template, context, now)
+    if not _lacks_newest(context, text):
+        return text
+    with contextlib.suppress(TemplateError):
+        of_parts = render_jinja(template, _with_parts(context), now)
+        if not _lacks_newest(context, of_parts):
+            return of_parts
+    return text
+
+
+def _lacks_newest(context: Mapping[str, Any], text: str) -> bool:
+    newest = context["messages"][-1:]
+    return any(message["role"] == "user" and message["content"].strip() not in text for message in newest)
+
+
+def _with_parts(context: Mapping[str, Any]) -> dict[str, Any]:
+    messages = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in context["messages"]]
+    return {**context, "messages": messages}

@@ -103,6 +103,7 @@ def with_call(template: str, arguments: dict[str, object], content: str = "") ->
         "{{ a | tojson }}",
         "{{ a }}",
         "{{ '' + a + '' }}",
+        "{{ a + '' }}",
         "{{ '' ~ a }}",
         "{{ a | string }}",
         "{{ a if a is string else a | tojson }}",
@@ -126,12 +127,19 @@ def test_arguments_are_a_dict_to_walk_through() -> None:
 
 
 def test_the_empty_text_of_a_message_that_calls_tools_is_none_and_a_string() -> None:
-    tests = ("content is none", "content is string", "content == none", "content == ''", "not content")
+    tests = (
+        "content is none",
+        "content is string",
+        "content == none",
+        "content == ''",
+        "not content",
+        "content != 'a'",
+    )
     template = "".join(
         f"{{{{ messages[0].{test} }}}} ".replace("messages[0].not ", "not messages[0].") for test in tests
     )
 
-    assert with_call(template, {}).split() == ["True"] * 5
+    assert with_call(template, {}).split() == ["True"] * 6
     assert with_call("{{ messages[0].content is none }}", {}, "text") == "False"
 
 
@@ -213,6 +221,29 @@ BOMBS = [
     "{{ none + 1 }}",
     "{{ ('a' * 99999) | int(base=36) // 7 }}{{ raise_exception('x') }}",
 ]
+
+
+@pytest.mark.parametrize("template", [bomb for bomb in BOMBS if "1000000000" in bomb or "10**9" in bomb])
+def test_a_step_that_would_take_long_is_refused_before_it_starts(template: str) -> None:
+    with pytest.raises(TemplateError, match=r"too (long|wide|large|big)|larger than"):
+        render(template, {})
+
+
+def test_a_long_format_and_a_large_number_are_refused() -> None:
+    for template in ("{{ ('%s' * 99999) % 1 }}", "{{ 2 ** 4000 * 2 ** 4000 }}"):
+        with pytest.raises(TemplateError, match="too l"):
+            render(template, {})
+
+
+def test_recursion_and_exhausted_memory_are_errors_of_the_template() -> None:
+    with pytest.raises(TemplateError, match="recursion"):
+        render("{% for i in [[[]]] recursive %}{{ loop([i]) }}{% endfor %}", {})
+    with pytest.raises(TemplateError, match="memory"):
+        render("{{ out_of_memory() }}", {"out_of_memory": _out_of_memory})
+
+
+def _out_of_memory() -> str:
+    raise MemoryError
 
 
 @pytest.mark.parametrize("template", ESCAPES)
