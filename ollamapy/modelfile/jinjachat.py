@@ -45,7 +45,8 @@ def attempt(
     """As `render`, with the number of changes to the messages that it took."""
     text, fault = None, TemplateError("chat template: never tried")
     told: Messages = tuple(messages)
-    for num_changes in range(MAX_CHANGES + 1):
+    num_changes = 0
+    while True:
         context = jinja_context(told, tools, think, bos_text=bos_text, eos_text=eos_text)
         try:
             text = _text(template, context, now)
@@ -53,9 +54,9 @@ def attempt(
         except TemplateError as error:
             fault = error
             changed = fallback_messages(told, error.message) if isinstance(error, TemplateRefused) else None
-        if changed is None:
+        if changed is None or num_changes == MAX_CHANGES:
             break
-        told = changed
+        told, num_changes = changed, num_changes + 1
     if text is None:
         raise fault
     return text, num_changes
