@@ -21,7 +21,7 @@ from ollamapy.wire.native import Message, Think, Tool
 
 MAX_CPU_SECONDS = 0.6
 MAX_MEMORY_BYTES = 1 << 29
-_LAST_CPU_SECONDS = 0.8
+_LAST_CPU_SECONDS = 0.7
 
 
 class RenderJinja(msgspec.Struct, frozen=True, tag=True):

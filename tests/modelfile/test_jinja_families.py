@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from fakes import gguf_files, goldens
-from fakes.jinja_families import CHATS, CORPUS, FAMILIES, TOOL_CHATS, Family, golden, table
+from fakes.jinja_families import CHATS, CORPUS, FAMILIES, TOOL_CHATS, TOOLS, Family, golden, table
 
 from ollamapy.weights.capabilities import capabilities
-from ollamapy.weights.gguf import inspect
+from ollamapy.weights.gguf import GgufFile, inspect
 from ollamapy.wire.manifest import Config
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "templates.md"
@@ -44,20 +44,30 @@ def test_tools_reach_a_family_that_claims_them(family: Family) -> None:
             assert "get_weather" in family.prompt(chat).text
 
 
+def model_file(family: Family, folder: Path) -> GgufFile:
+    """The header of a file that carries the family's templates."""
+    path = folder / "model.gguf"
+    templates = {
+        "tokenizer__chat_template": family.template,
+        "tokenizer__chat_template__tool_use": family.tool_template,
+    }
+    path.write_bytes(gguf_files.tiny_model(family.architecture, **templates))
+    return inspect(path, arrays=False)
+
+
 @each_family
 def test_a_gguf_file_with_the_template_shows_what_it_can(family: Family, tmp_path: Path) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(
-        gguf_files.tiny_model(
-            family.architecture,
-            tokenizer__chat_template=family.template,
-            tokenizer__chat_template__tool_use=family.tool_template,
-        )
-    )
-
-    found = capabilities(inspect(path, arrays=False), Config())
+    found = capabilities(model_file(family, tmp_path), Config())
 
     assert sorted(found) == sorted((*family.offers, "completion"))
+
+
+def test_chats_that_offer_tools_are_rendered_by_the_template_for_them(tmp_path: Path) -> None:
+    for family in FAMILIES:
+        file = model_file(family, tmp_path)
+
+        assert file.template_for(()) == family.template
+        assert file.template_for(TOOLS) == (family.tool_template or family.template)
 
 
 def test_the_document_has_the_table_of_families() -> None:
