@@ -71,7 +71,7 @@ def test_a_model_lives_from_create_to_rm(run: Run, tmp_path: Path) -> None:
     assert run("cp", "kind", "kinder").stdout == "copied 'kind' to 'kinder'\n"
     assert re.search(r"^kinder:latest +[0-9a-f]{12} +460 B", run("list").stdout, re.M) is not None
     assert run("show", "kinder", "--system").stdout == "be kind"
-    assert run("run", "kind", text="piped").stdout == "piped\n\n"
+    assert run("run", "kind", text="piped").stdout == "be kind\n\npiped\n\n"
     assert "kind:latest" in run("ps").stdout
     assert run("stop", "kind").stdout == ""
     assert run("rm", "kind", "nope", "kinder").stdout == "deleted 'kind'\n"

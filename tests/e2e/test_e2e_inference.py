@@ -200,7 +200,7 @@ def test_a_model_that_shares_weights_shares_the_runner(shared: DaemonProcess) ->
     before = shared.runner_pids()
 
     assert created == {"status": "success"}
-    assert shared.post("/api/generate", model="kind", prompt="hi")["response"] == "hi"
+    assert shared.post("/api/generate", model="kind", prompt="hi")["response"] == "be kind\n\nhi"
     assert shared.runner_pids() == before
     assert shared.loaded() == ["echo:latest"]
 
