@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import secrets
+import string
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -15,13 +17,18 @@ from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
 from ollamapy.engines.base import Runner
 from ollamapy.errors import Error, PromptTooLong, RunnerDied
-from ollamapy.modelfile.output import Piece, ThinkingSplitter
-from ollamapy.wire.native import DebugInfo, Logprob, Think, TopLogprob
+from ollamapy.modelfile.output import Piece, ThinkingSplitter, thinking_tags
+from ollamapy.modelfile.tools.choose import Format, choose
+from ollamapy.modelfile.tools.found import Call, Found, join
+from ollamapy.modelfile.tools.generic import DEFAULT_TAG
+from ollamapy.modelfile.tools.machine import ToolParser
+from ollamapy.wire.native import DebugInfo, Logprob, Think, ToolCall, ToolCallFunction, TopLogprob
 from ollamapy.wire.runner import Finished, Generate, Output, TokenLogprob
 
 R = TypeVar("R")
 
 _THINK_TAGS = ("<think>", "</think>")
+_ID_CHARACTERS = string.ascii_lowercase + string.digits
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,7 @@ class Ask:
 class Part:
     """A piece of an answer with the log probabilities of its tokens."""
 
-    piece: Piece
+    found: Found
     logprobs: tuple[Logprob, ...] = ()
 
 
@@ -56,17 +63,29 @@ class End:
 
 
 @dataclass(slots=True)
-class _Whole:
-    """A whole answer, collected for a request that does not stream."""
+class _Collector:
+    """Numbers the calls, and collects a whole answer for a request that does not stream."""
 
-    content: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    logprobs: list[Logprob] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    num_calls: int = 0
 
-    def add(self, part: Part) -> None:
-        self.content.append(part.piece.content)
-        self.thinking.append(part.piece.thinking)
-        self.logprobs.extend(part.logprobs)
+    def fields(self, found: Found) -> dict[str, Any]:
+        """What an object says beside text; nothing when there is nothing."""
+        calls = tuple(self._call(call) for call in found.calls)
+        for warning in found.warnings:
+            log.warning("tool call not understood reason=%s", warning)
+        named = {"tool_calls": calls, "warning": "; ".join(found.warnings)}
+        return {name: value for name, value in named.items() if value}
+
+    def whole(self) -> Part:
+        """All parts as one."""
+        found = join(part.found for part in self.parts)
+        return Part(found, tuple(logprob for part in self.parts for logprob in part.logprobs))
+
+    def _call(self, call: Call) -> ToolCall:
+        index, self.num_calls = self.num_calls, self.num_calls + 1
+        identifier = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(8))
+        return ToolCall(ToolCallFunction(call.name, call.arguments, index), f"call_{identifier}")
 
 
 async def replies(
@@ -83,23 +102,26 @@ async def replies(
         prompt = await _prompt(services, subject, runner, ask)
         yield reply("", "", done=False, debug_info=DebugInfo(rendered_template=prompt))
         return
-    whole = _Whole()
+    collector = _Collector()
     async with contextlib.aclosing(answer(services, subject, runner, ask)) as parts:
         async for part in parts:
             match part:
-                case Part(piece, logprobs) if ask.is_streamed:
-                    yield reply(piece.content, piece.thinking, done=False, logprobs=logprobs)
+                case Part(found, logprobs) if ask.is_streamed:
+                    fields = collector.fields(found)
+                    yield reply(found.content, found.thinking, done=False, logprobs=logprobs, **fields)
                 case Part():
-                    whole.add(part)
+                    collector.parts.append(part)
                 case End(finished, num_dropped):
                     _log_truncation(subject, num_dropped)
+                    whole = collector.whole()
                     yield reply(
-                        "".join(whole.content),
-                        "".join(whole.thinking),
+                        whole.found.content,
+                        whole.found.thinking,
                         done=True,
                         done_reason=finished.reason,
-                        logprobs=tuple(whole.logprobs),
+                        logprobs=whole.logprobs,
                         prompt_dropped_count=num_dropped,
+                        **collector.fields(whole.found),
                         **timing.durations(finished),
                         **of_end(finished),
                     )
@@ -132,13 +154,15 @@ async def _prompt(services: Services, subject: Subject, runner: Runner, ask: Ask
 
 
 async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
-    splitter = _splitter(subject, ask, prompt)
-    generate = msgspec.structs.replace(ask.generate, prompt=prompt)
+    form = _format(subject, ask)
+    reader = _Reader(_splitter(subject, ask, prompt, form), _parser(ask, form))
+    specials = form.marks if form and form.needs_special else ()
+    generate = msgspec.structs.replace(ask.generate, prompt=prompt, special_texts=specials)
     has_begun = False
     try:
         async with contextlib.aclosing(runner.generate(generate)) as events:
             async for event in events:
-                for part in _parts(event, splitter):
+                for part in _parts(event, reader):
                     has_begun = True
                     yield part
     except RunnerDied as error:
@@ -147,25 +171,70 @@ async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> As
         raise Error(f"an error was encountered while running the model: {error.hint}") from error
 
 
-def _parts(event: Output | Finished, splitter: ThinkingSplitter | None) -> Iterator[Part | End]:
+def _parts(event: Output | Finished, reader: "_Reader") -> Iterator[Part | End]:
     if isinstance(event, Finished):
-        rest = splitter.finish() if splitter else Piece()
-        if rest.content or rest.thinking:
+        rest = reader.finish()
+        if rest != Found():
             yield Part(rest)
         yield End(event, event.num_prompt_dropped)
         return
-    piece = splitter.push(event.text) if splitter else Piece(content=event.text)
-    if piece.content or piece.thinking or event.logprobs:
-        yield Part(piece, tuple(_logprob(item) for item in event.logprobs))
+    found = reader.push(event.text)
+    if found != Found() or event.logprobs:
+        yield Part(found, tuple(_logprob(item) for item in event.logprobs))
 
 
-def _splitter(subject: Subject, ask: Ask, prompt: str) -> ThinkingSplitter | None:
-    """Only for a model that thinks: its reasoning is separated, also when the prompt has opened the tag."""
-    if not ask.think:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Text in; thinking split off first, then calls read out of the content."""
+
+    splitter: ThinkingSplitter | None
+    parser: ToolParser | None
+
+    def push(self, text: str) -> Found:
+        piece = self.splitter.push(text) if self.splitter else Piece(content=text)
+        return self._parsed(piece)
+
+    def finish(self) -> Found:
+        piece = self.splitter.finish() if self.splitter else Piece()
+        last = self.parser.finish() if self.parser else Found()
+        return join((self._parsed(piece), last))
+
+    def _parsed(self, piece: Piece) -> Found:
+        found = self.parser.push(piece.content) if self.parser else Found(piece.content)
+        return join((Found(thinking=piece.thinking), found))
+
+
+def _format(subject: Subject, ask: Ask) -> Format | None:
+    """How the model writes calls and channels, where they are to be read; a raw prompt's answer is left alone."""
+    conversation = ask.conversation
+    if conversation is None or conversation.suffix:
         return None
-    opening, closing = subject.go.thinking_tags if subject.renders == "go" and subject.go else _THINK_TAGS
-    if not (opening and closing):
-        opening, closing = _THINK_TAGS
+    form = tool_format(subject, conversation)
+    return form if conversation.tools or form.has_channels else None
+
+
+def tool_format(subject: Subject, conversation: Conversation) -> Format:
+    """The format of the template that renders."""
+    config = subject.model.config
+    if prompting.renders_go(subject, conversation):
+        go, text = subject.go, conversation.template or subject.model.template or ""
+        tag = go.tool_tag if go else DEFAULT_TAG
+        return choose(text, "go", config.model_family, config.parser, tool_tag=tag)
+    return choose(subject.file.template_for(conversation.tools) or "", "jinja", config.model_family, config.parser)
+
+
+def _parser(ask: Ask, form: Format | None) -> ToolParser | None:
+    return form.new(ask.conversation.tools) if form and ask.conversation else None
+
+
+def _splitter(subject: Subject, ask: Ask, prompt: str, form: Format | None) -> ThinkingSplitter | None:
+    """Only for a model that thinks: its reasoning is separated, also when the prompt has opened the tag."""
+    if not ask.think or (form and form.has_channels):
+        return None
+    tags = subject.go.thinking_tags if subject.renders == "go" and subject.go else None
+    if tags is None or not all(tags):
+        tags = thinking_tags(subject.file.chat_template or "") or _THINK_TAGS
+    opening, closing = tags
     return ThinkingSplitter(opening, closing, is_inside=prompt.rstrip().endswith(opening))
 
 

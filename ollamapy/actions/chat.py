@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -16,7 +17,7 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import InvalidInput, Unsupported
 from ollamapy.modelfile import prompt as prompts
 from ollamapy.units import format_utc, parse_keep_alive
-from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, Message
+from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, Message, ToolCall
 
 
 async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatResponse, None]:
@@ -53,7 +54,6 @@ def _check_capabilities(subject: Subject, request: ChatRequest) -> None:
     inference.require(subject, request.model, "chat")
     if request.tools:
         inference.require_capability(subject, "tools")
-        raise Unsupported("tool calls are not supported yet")
     if any(message.images for message in request.messages):
         inference.require_capability(subject, "vision")
         raise Unsupported("images are not supported yet")
@@ -66,10 +66,12 @@ def _messages(subject: Subject, request: ChatRequest) -> tuple[Message, ...]:
     return prompts.assemble(subject.model.system, stored, sent)
 
 
-def _reply(request: ChatRequest, content: str = "", thinking: str = "", **fields: object) -> ChatResponse:
+def _reply(
+    request: ChatRequest, content: str = "", thinking: str = "", tool_calls: tuple[ToolCall, ...] = (), **fields: Any
+) -> ChatResponse:
     return ChatResponse(
         model=request.model,
         created_at=format_utc(time.time()),
-        message=AnswerMessage("assistant", content, thinking),
-        **fields,  # type: ignore[arg-type]
+        message=AnswerMessage("assistant", content, thinking, tool_calls),
+        **fields,
     )

@@ -184,5 +184,11 @@ def _answer(request: Generate | Tokenize | Detokenize, pipe: Pipe, model: Model,
         pipe.send([Refusal(request.id, "internal", f"{type(error).__name__}: {error}")])
 
 
+def _specials(request: Generate, model: Model) -> dict[int, bytes]:
+    """The control tokens to write out; a text that is not a single token comes as text anyway."""
+    encoded = ((text, model.tokenize(text, False)) for text in request.special_texts)
+    return {tokens[0]: text.encode() for text, tokens in encoded if len(tokens) == 1}
+
+
 if __name__ == "__main__":
     run()

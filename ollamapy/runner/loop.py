@@ -7,8 +7,8 @@ here may cost time in proportion to the vocabulary.
 import logging
 import queue
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.model import Chunk, Decoded, Model
@@ -31,6 +31,8 @@ class Submission:
     request: Generate
     tokens: list[int]
     received: float
+    specials: Mapping[int, bytes] = field(default_factory=dict)
+    """Control tokens of this answer that are written out."""
 
 
 class Closed:
@@ -142,6 +144,7 @@ class Loop:
             prompt_tokens=tokens,
             num_dropped=dropped,
             submitted=submission.received,
+            specials=submission.specials,
         )
 
     def _cancel(self, request_id: int) -> None:

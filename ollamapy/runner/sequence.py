@@ -1,5 +1,6 @@
 """One generation in progress: its tokens, how many of them are computed, and its limits. No engine, no clock."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -31,6 +32,8 @@ class Sequence:
     prompt_tokens: list[int]
     num_dropped: int
     submitted: float
+    specials: Mapping[int, bytes] = field(default_factory=dict)
+    """Control tokens that are part of the answer's text."""
     stage: Stage = Stage.WAITING
     slot: int = -1
     num_computed: int = 0

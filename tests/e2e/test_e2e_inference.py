@@ -2,6 +2,7 @@
 # ruff: noqa: E501 - the table of errors reads best with a case a line
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -296,3 +297,43 @@ def test_a_single_prompt_that_does_not_fit_is_cut_in_the_middle(
     assert answer["prompt_dropped_count"] > 100
     assert refused.status_code == 400
     assert refused.json()["error"].startswith("the prompt is longer than the context length currently available")
+
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city",
+        "parameters": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def caller(templated: Callable[..., str]) -> str:
+    """A model whose template offers tools, on echo: it answers with what the user said."""
+    template = (
+        "{{ range .Messages }}{{ if .ToolCalls }}<tool_call>{{ range .ToolCalls }}{{ .Function.Name }}{{ end }}"
+        "</tool_call>{{ end }}{{ if eq .Role \"user\" }}{{ .Content }}{{ end }}{{ end }}{{ if .Tools }}{{ end }}"
+    )  # fmt: skip
+    return templated("caller", template)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_call_of_an_offered_tool_comes_as_a_call(shared: DaemonProcess, caller: str, stream: bool) -> None:
+    text = 'Let me see. <tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+    body = {"model": caller, "messages": [{"role": "user", "content": text}], "tools": [TOOL]}
+    answers = list(shared.stream("/api/chat", **body)) if stream else [shared.post("/api/chat", **body)]
+
+    [call] = [call for answer in answers for call in answer["message"].get("tool_calls", [])]
+    assert call["function"] == {"name": "get_weather", "arguments": {"city": "Paris"}, "index": 0}
+    assert re.fullmatch(r"call_[a-z0-9]{8}", call["id"])
+    assert "".join(answer["message"]["content"] for answer in answers).strip() == "Let me see."
+    assert answers[-1]["done_reason"] == "stop"
+
+
+def test_a_model_without_tools_refuses_them_and_one_with_them_says_so(shared: DaemonProcess, caller: str) -> None:
+    refused = shared.request("POST", "/api/chat", {"model": "echo", "messages": HELLO, "tools": [TOOL]})
+
+    assert refused.status_code == 400
+    assert "tools" in shared.post("/api/show", model=caller)["capabilities"]
