@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 from ollamapy.modelfile.tools.found import Call, Found
 from ollamapy.modelfile.tools.jsontext import Unreadable, arguments_of
-from ollamapy.modelfile.tools.machine import Content, Gap, Machine, Move, State, ToolParser, give_back
+from ollamapy.modelfile.tools.machine import Content, Finder, Gap, Machine, Move, State, ToolParser, give_back
 from ollamapy.wire.native import Tool
 
 OPENING = "<｜tool▁call▁begin｜>"
 _SEPARATOR = "<｜tool▁sep｜>"
+_CLOSING = "<｜tool▁call▁end｜>"
 _LISTS = ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")
-MARKS = (OPENING, _SEPARATOR, "<｜tool▁call▁end｜>", *_LISTS)
-_END = re.compile("<｜tool▁call▁end｜>|(?=<｜tool▁calls▁end｜>)")
+MARKS = (OPENING, _SEPARATOR, _CLOSING, *_LISTS)
 _NAME = re.compile(r"[\w.:/-]+")
 _FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*(?:```)?\s*", re.DOTALL)
 
@@ -35,12 +35,14 @@ class _Call:
 
     def __init__(self, start: int) -> None:
         self._begin = start + len(OPENING)
+        self._end = Finder((_CLOSING, _LISTS[1]), self._begin)
 
     def __call__(self, text: str, is_end: bool) -> Move | None:
-        match = _END.search(text, self._begin)
+        match = self._end.find(text)
         if not match and not is_end:
             return None
-        stop, end = match.span() if match else (len(text), len(text))
+        stop = match.start() if match else len(text)
+        end = match.end() if match and match[0] == _CLOSING else stop
         try:
             return Move(Found(calls=(_read(text[self._begin : stop]),)), text[end:], Gap(_CONTENT))
         except Unreadable as error:

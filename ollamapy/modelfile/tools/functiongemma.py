@@ -9,7 +9,7 @@ from typing import Any
 
 from ollamapy.modelfile.tools.found import Call, Found
 from ollamapy.modelfile.tools.jsontext import Unreadable, decode
-from ollamapy.modelfile.tools.machine import Content, Gap, Machine, Move, State, ToolParser, give_back
+from ollamapy.modelfile.tools.machine import Content, Finder, Gap, Machine, Move, State, ToolParser, give_back
 from ollamapy.wire.native import Tool
 
 OPENING, _END, _ESCAPE = "<start_function_call>", "<end_function_call>", "<escape>"
@@ -30,7 +30,8 @@ class _Call:
     """Reads one call from its opening mark at `start` on, up to the closing one or the end of the answer."""
 
     def __init__(self, start: int) -> None:
-        self._begin = self._position = start + len(OPENING)
+        self._begin = start + len(OPENING)
+        self._finder = Finder((_END,), self._begin)
 
     def __call__(self, text: str, is_end: bool) -> Move | None:
         end = self._end(text)
@@ -45,9 +46,9 @@ class _Call:
 
     def _end(self, text: str) -> int:
         """Where the closing mark stands, outside of strings; -1 while it has not come."""
-        while (end := text.find(_END, self._position)) >= 0 and text.count(_ESCAPE, self._begin, end) % 2:
-            self._position = end + len(_END)
-        return end
+        while (match := self._finder.find(text)) and text.count(_ESCAPE, self._begin, match.start()) % 2:
+            self._finder = Finder((_END,), match.end())
+        return match.start() if match else -1
 
 
 def _read(text: str) -> Call:

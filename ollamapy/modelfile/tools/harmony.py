@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 
 from ollamapy.modelfile.tools.found import Call, Found
-from ollamapy.modelfile.tools.jsontext import Unreadable, arguments_of
-from ollamapy.modelfile.tools.machine import Machine, Move, ToolParser, give_back, overlap
+from ollamapy.modelfile.tools.jsontext import Group, Unreadable, arguments_of
+from ollamapy.modelfile.tools.machine import Finder, Machine, Move, ToolParser, give_back, overlap
 from ollamapy.wire.native import Tool
 
 _MESSAGE = "<|message|>"
@@ -76,13 +76,15 @@ class _Text:
 
 
 class _Call:
-    """The text of a message to a tool, with the mark before it (2)."""
+    """The text of a message to a tool, with the mark before it (2). A mark inside JSON is a part of it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._object = Group("{", len(_MESSAGE))
+        self._end: Finder | None = None
 
     def __call__(self, text: str, is_end: bool) -> Move | None:
-        match = _END.search(text)
+        match = self._find_end(text, is_end)
         if not match and not is_end:
             return None
         body = text[len(_MESSAGE) : match.start() if match else len(text)]
@@ -90,8 +92,17 @@ class _Call:
         try:
             return Move(Found(calls=(Call(self._name, arguments_of(body)),)), rest, _header)
         except Unreadable as error:
-            given = give_back(body, len(body), str(error), _header)
-            return Move(given.found, rest, _header)
+            return Move(give_back(body, len(body), str(error), _header).found, rest, _header)
+
+    def _find_end(self, text: str, is_end: bool) -> re.Match[str] | None:
+        """The mark that ends the message: the first after its JSON object, the very first if that is not complete."""
+        if self._end is None:
+            is_object = text[len(_MESSAGE) :].lstrip()[:1] in ("{", "")
+            end = self._object.end(text) if is_object else len(_MESSAGE)
+            if end is None and not is_end:
+                return None
+            self._end = Finder((*_ENDS, *_BEGINNINGS), end or len(_MESSAGE))
+        return self._end.find(text)
 
 
 def _after(text: str, match: re.Match[str]) -> str:

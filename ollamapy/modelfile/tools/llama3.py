@@ -1,7 +1,8 @@
 """Llama 3.1 to 3.3: the whole answer is `{"name": …, "parameters": {…}}`, or a call comes after `<|python_tag|>`.
 
-Llama 4 writes `<|python_start|>{…}<|python_end|>`. Several objects are parted by `;`. A built-in tool is called as `<|python_tag|>name.call(key="value")`. JSON without the
-tag is a call only when it names an offered tool: otherwise it may well be the answer itself.
+Llama 4 writes `<|python_start|>{…}<|python_end|>`. Several objects are parted by `;`. A built-in tool is called as
+`<|python_tag|>name.call(key="value")`. JSON without a tag is a call only when it names an offered tool: otherwise it
+may well be the answer itself.
 """
 
 import re

@@ -111,6 +111,22 @@ class Gap:
         return Move(Found(), rest, self._then) if rest or is_end else None
 
 
+class Finder:
+    """The first of some marks at or after `position` in a text that grows; remembers how far it has looked."""
+
+    def __init__(self, marks: Sequence[str], position: int = 0) -> None:
+        self._pattern = re.compile("|".join(map(re.escape, marks)))
+        self._width = max(map(len, marks))
+        self._position = position
+
+    def find(self, text: str) -> re.Match[str] | None:
+        """The mark, or None while none has come."""
+        match = self._pattern.search(text, self._position)
+        if not match:
+            self._position = max(self._position, len(text) - self._width + 1)
+        return match
+
+
 def plain(text: str, is_end: bool) -> Move:
     """The state in which everything is content."""
     return Move(Found(content=text), "", plain)

@@ -27,7 +27,8 @@ _CLOSING_OF = {"<tool_call>": "</tool_call>", "<seed:tool_call>": "</seed:tool_c
 _FUNCTION, _PARAMETER, _END = "<function=", "<parameter=", "</function>"
 _SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[^<>\n]*")
-_VALUE_END = re.compile(rf"</parameter>\s*(?={_PARAMETER}|{_END})")
+_CLOSE = "</parameter>"
+_VALUE_END = re.compile(rf"{_CLOSE}\s*(?={_PARAMETER}|{_END})")
 
 Schemas = dict[str, dict[str, Any]]
 
@@ -57,6 +58,7 @@ class _Element:
         self._content = content
         self._name: str | None = None
         self._arguments: dict[str, Any] = {}
+        self._searched = 0
 
     def __call__(self, text: str, is_end: bool) -> Move | None:
         try:
@@ -99,12 +101,24 @@ class _Element:
         if _END.startswith(text[self._position : self._position + len(_END)]):
             return text.startswith(_END, self._position)
         tag = _tag(text, self._position, _PARAMETER)
-        end = _VALUE_END.search(text, tag[1]) if tag else None
+        end = self._value_end(text, tag[1]) if tag else None
         if not tag or not end:
             return False
         self._arguments[tag[0]] = self._typed(tag[0], text[tag[1] : end.start()])
         self._position = end.end()
         return True
+
+    def _value_end(self, text: str, begin: int) -> re.Match[str] | None:
+        """The end of the value at `begin`: the first closing tag that the next tag follows.
+
+        Only the last closing tag of the text can be undecided, so the next search begins there.
+        """
+        begin = max(begin, self._searched)
+        match = _VALUE_END.search(text, begin)
+        if not match:
+            last = text.rfind(_CLOSE, begin)
+            self._searched = max(begin, len(text) - len(_CLOSE)) if last < 0 else last
+        return match
 
     def _typed(self, key: str, text: str) -> Any:
         properties = self._schemas.get(self._name or "", {}).get("properties")

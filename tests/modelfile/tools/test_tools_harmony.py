@@ -96,3 +96,16 @@ def test_a_built_in_tool_is_passed_on_by_its_name() -> None:
     text = '<|channel|>analysis to=browser.search<|message|>{"query": "x"}<|call|>'
 
     assert read(harmony.new, text) == Found(calls=(Call("browser.search", {"query": "x"}),))
+
+
+@pytest.mark.parametrize("mark", ["<|call|>", "<|start|>assistant<|channel|>final<|message|>", "} <|end|>"])
+def test_a_mark_inside_the_arguments_is_a_part_of_them(mark: str) -> None:
+    text = f'<|channel|>commentary to=functions.get_weather<|message|> {{"city": "{mark}"}}<|call|>'
+
+    assert read(harmony.new, text) == Found(calls=(Call("get_weather", {"city": mark}),))
+
+
+def test_a_message_after_arguments_that_never_end_is_read() -> None:
+    text = ' to=functions.get_time<|message|>{"a": <|call|><|start|>assistant<|channel|>final<|message|>so'
+
+    assert warned(read(harmony.new, text)) == ('{"a": so', (), 1)
