@@ -5,6 +5,7 @@ small batch or fewer cells than its books say, and calls back before each step.
 """
 
 import codecs
+import queue
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -42,6 +43,7 @@ class WatchedEcho(EchoModel):
         self.info = replace(self.info, max_batch=max_batch)
         self.before_step: Callable[[int], None] = lambda step: None
         self.steps: list[list[Chunk]] = []
+        self.moves: list[tuple[int, int, int, int]] = []
         self.num_open_samplers = 0
         self._num_real = pool_tokens - num_missing
 
@@ -61,6 +63,9 @@ class WatchedEcho(EchoModel):
         outcome = super().decode(chunks)
         assert outcome is Decoded.OK, "the books promised cells that the pool does not have"
         return outcome
+
+    def move(self, slot: int, start: int, end: int, delta: int) -> None:
+        self.moves.append((slot, start, end, delta))
 
     def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> Sampler:
         if options.seed == START_REFUSES:
@@ -128,6 +133,7 @@ def serve(
             loop.put(Closed())
 
     loop = Loop(model, send, num_parallel=num_parallel)
+    loop._inbox = _Inbox()
 
     def before_step(step: int) -> None:
         for message in later.pop(step, []):
@@ -140,6 +146,14 @@ def serve(
     assert model.num_used == 0, "cells are left"
     assert model.num_open_samplers == 0, "a sampler is left"
     return served
+
+
+class _Inbox(queue.SimpleQueue[Message]):
+    """Fails where the loop would wait for ever: there is no other thread that could send a message."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Message:
+        assert not (block and self.empty()), "the loop waits although somebody has no answer"
+        return super().get(block, timeout)
 
 
 def submission(model: EchoModel, request: Generate) -> Submission:

@@ -1,6 +1,7 @@
 """The decode loop on the echo model: however requests are mixed, each gets the answer that it gets alone."""
 
 import queue
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from ollamapy.runner.loop import Closed, Loop
+from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.runner.sequence import cut_prompt
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Event, Finished, Generate, Output, Refusal
@@ -322,13 +324,14 @@ def test_with_shift_the_answer_goes_on_past_the_context() -> None:
     assert answer.text.startswith("abcde" + "de" * 70)
 
 
-def test_a_shift_drops_the_middle_and_moves_nothing_else() -> None:
+def test_a_shift_drops_the_middle_and_closes_the_gap() -> None:
     model = WatchedEcho()
 
     answer = serve(model, [request(1, "abcdefghij", num_ctx=16, options={"num_keep": 2})])[1]
 
     assert answer.text == "abcde", "c to i are gone: the rest of the prompt, abj, is shorter than the answer"
     assert [chunk.start for step in model.steps for chunk in step] == [0, 11, 12, 13, 14, 8]
+    assert model.moves == [(0, 9, 15, -7)], "what stands behind the gap, as far as it is computed"
     assert list(answer.finished.tokens) == [*model.tokenize("abcdefghij", True), *b"abcde"]
 
 
@@ -424,6 +427,24 @@ def test_a_broken_sampler_ends_its_own_request_only(seed: int, code: str, messag
 
     assert served[1].text == "abcdef"
     assert (served[2].refusal.code, served[2].refusal.message, served[2].text) == (code, message, text)
+
+
+class LeavesCrumbs(WatchedEcho):
+    """Finds no room and yet keeps a part of the batch, as an engine may that works through it in pieces."""
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        outcome = super().decode(chunks)
+        if outcome is Decoded.NO_ROOM:
+            for chunk in chunks:
+                self._cells.setdefault(chunk.slot, []).extend(chunk.tokens[:1])
+        return outcome
+
+
+def test_what_a_failed_step_left_behind_is_swept_away() -> None:
+    """Else the next step of that sequence finds its positions taken."""
+    served = serve(LeavesCrumbs(pool_tokens=60, num_missing=30), [request(1, "abcdefgh"), request(2, "ijklmnop")])
+
+    assert [served[n].text for n in (1, 2)] == ["abcdefgh", "ijklmnop"]
 
 
 def test_a_request_too_large_for_the_engine_fails_alone() -> None:
