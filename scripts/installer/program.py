@@ -78,9 +78,9 @@ def _path_command(folder: Path, env: Mapping[str, str]) -> str:
     return f"echo '{line}' >> {start_file} && {line}"
 
 
-def running(places: Places) -> list[int]:
-    """The processes that run from the environment: the daemon, its runners, a person's session."""
-    return [number for number, command in _processes() if command.startswith(f"{places.venv}/bin/")]
+def running(places: Places) -> dict[int, str]:
+    """The processes that run from the environment, with their commands: the daemon, its runners, a person's session."""
+    return {number: command for number, command in _processes() if command.startswith(f"{places.venv}/bin/")}
 
 
 def _processes() -> Iterator[tuple[int, str]]:
@@ -97,5 +97,6 @@ def _processes() -> Iterator[tuple[int, str]]:
 
 def warn_of_daemon(places: Places) -> None:
     """Says that a daemon still runs what was there before an upgrade."""
-    if numbers := running(places):
-        say(f"A daemon of before still runs; to change to the new one: kill {' '.join(map(str, numbers))}")
+    for number, command in running(places).items():
+        if "serve" in command.split():
+            say(f"The daemon of before still runs; to change to the new one: kill {number}")

@@ -17,6 +17,7 @@ from progress import Progress, Ticker
 from talk import StepFailed, clock, say, short
 
 _NOT_OURS = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_USER")
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PIP_ADVICE = "This error originates from a subprocess"
 _PIP_FRAME = re.compile(r"\s*|\s*error: subprocess-exited-with-error|\s*[×│╰].*|\s*\[end of output\]")
 
@@ -59,20 +60,38 @@ def _started(
     command: Sequence[str | Path], env: Mapping[str, str], log: BinaryIO, keep_open: tuple[int, ...]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The running command in a session of its own; whatever of it still runs at the end of the block is ended."""
-    process = subprocess.Popen(
-        list(map(str, command)),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=dict(env),
-        start_new_session=True,
-        pass_fds=keep_open,
-    )
+    process = None
     try:
+        with _signals_wait():  # or one that comes while the command starts would leave it running
+            process = subprocess.Popen(
+                list(map(str, command)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                start_new_session=True,
+                pass_fds=keep_open,
+                preexec_fn=_let_signals_through,
+            )
         yield process
     finally:
-        if process.poll() is None:
-            _end(process)
+        if process and process.poll() is None:
+            with _signals_wait():
+                _end(process)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that would stop us come after the block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        _let_signals_through()
+
+
+def _let_signals_through() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -24,13 +24,15 @@ def uninstall(arguments: Arguments, places: Places) -> None:
         say(f"ollamapy is not installed in {short(places.lib)}")
         return
     with held(places.lock, BUSY):
+        was_there = places.venv.exists()
         _end_running(places)
         if program.is_ours(places):
             places.program.unlink()
         for folder in [places.venv, *([] if places.wheels_are_named else [places.wheels])]:
             shutil.rmtree(folder, ignore_errors=True)
         places.log.unlink(missing_ok=True)
-        say(f"Removed ollamapy from {short(places.lib)}")
+        if was_there:
+            say(f"Removed ollamapy from {short(places.lib)}")
         _remove_models(places, arguments)
         places.lock.unlink()
     _remove_empty(places)
@@ -38,7 +40,7 @@ def uninstall(arguments: Arguments, places: Places) -> None:
 
 def _end_running(places: Places) -> None:
     """Asks the daemon and whatever else runs from the environment to end, and waits for that."""
-    numbers = program.running(places)
+    numbers = list(program.running(places))
     for number in numbers:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGTERM)
