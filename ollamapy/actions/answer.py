@@ -155,8 +155,10 @@ async def _prompt(services: Services, subject: Subject, runner: Runner, ask: Ask
 
 async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
     form = _format(subject, ask)
-    reader = _Reader(_splitter(subject, ask, prompt, form), _parser(ask, form))
-    specials = form.marks if form and form.needs_special else ()
+    tags = _think_tags(subject, ask, form)
+    splitter = ThinkingSplitter(*tags, is_inside=prompt.rstrip().endswith(tags[0])) if tags else None
+    reader = _Reader(splitter, _parser(ask, form))
+    specials = (*tags, *(form.marks if form and form.needs_special else ()))
     generate = msgspec.structs.replace(ask.generate, prompt=prompt, special_texts=specials)
     has_begun = False
     try:
@@ -227,15 +229,12 @@ def _parser(ask: Ask, form: Format | None) -> ToolParser | None:
     return form.new(ask.conversation.tools) if form and ask.conversation else None
 
 
-def _splitter(subject: Subject, ask: Ask, prompt: str, form: Format | None) -> ThinkingSplitter | None:
-    """Only for a model that thinks: its reasoning is separated, also when the prompt has opened the tag."""
+def _think_tags(subject: Subject, ask: Ask, form: Format | None) -> tuple[str, ...]:
+    """The tags around the reasoning of a model that thinks; none where a parser finds the thinking."""
     if not ask.think or (form and form.has_channels):
-        return None
-    tags = subject.go.thinking_tags if subject.renders == "go" and subject.go else None
-    if tags is None or not all(tags):
-        tags = thinking_tags(subject.file.chat_template or "") or _THINK_TAGS
-    opening, closing = tags
-    return ThinkingSplitter(opening, closing, is_inside=prompt.rstrip().endswith(opening))
+        return ()
+    of_go = subject.go.thinking_tags if subject.renders == "go" and subject.go else ("", "")
+    return of_go if all(of_go) else thinking_tags(subject.file.chat_template or "") or _THINK_TAGS
 
 
 def _logprob(item: TokenLogprob) -> Logprob:
