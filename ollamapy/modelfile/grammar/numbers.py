@@ -134,29 +134,29 @@ def _digits(first: int, last: int) -> Expr:
 
 def _fractional(interval: Interval) -> Expr:
     """Below zero the bounds change places, and zero itself has no sign."""
-    zero, far = Bound(Decimal(0)), Bound(Decimal(10**_MAX_SIGNIFICANT))
     low, high = interval.low, interval.high
     options = []
     if low is None or low.value < 0:
         under = high.mirrored() if high and high.value < 0 else Bound(Decimal(0), is_open=True)
-        over = low.mirrored() if low else _beyond(under, far)
-        options.append(seq(Text("-"), _positive(under, over)))
+        options.append(seq(Text("-"), _positive(under, low and low.mirrored())))
     if high is None or high.value >= 0:
-        start = low if low and low.value >= 0 else zero
-        options.append(_positive(start, high or _beyond(start, far)))
+        options.append(_positive(low if low and low.value >= 0 else Bound(Decimal(0)), high))
     return alt(*options)
 
 
-def _beyond(low: Bound, far: Bound) -> Bound:
-    return far if low.value < far.value else Bound(low.value * 10)
-
-
-def _positive(low: Bound, high: Bound) -> Expr:
+def _positive(low: Bound, high: Bound | None) -> Expr:
     """From `low` to `high`, neither of them negative: by the whole part, the first and the last one by their digits."""
     first, low_digits = _parts(low)
+    under = (low_digits, low.is_open)
+    if high is None:
+        room = _room(first)
+        far = max(10**_MAX_SIGNIFICANT, first * 10)
+        return alt(
+            seq(Text(str(first)), _fraction(under, None, room)),
+            seq(natural(first + 1, far), _fraction(None, None, room)),
+        )
     last, high_digits = _parts(high)
-    room = _MAX_SIGNIFICANT - len(str(last)) if last else _MAX_SIGNIFICANT
-    under, over = (low_digits, low.is_open), (high_digits, high.is_open)
+    over, room = (high_digits, high.is_open), _room(last)
     if first == last:
         return seq(Text(str(first)), _fraction(under, over, room))
     return alt(
@@ -164,6 +164,11 @@ def _positive(low: Bound, high: Bound) -> Expr:
         seq(natural(first + 1, last - 1), _fraction(None, None, room)),
         seq(Text(str(last)), _fraction(None, over, room)),
     )
+
+
+def _room(whole: int) -> int:
+    """Digits after the point that a double still tells apart next to `whole`."""
+    return _MAX_SIGNIFICANT - len(str(whole))
 
 
 def _parts(bound: Bound) -> tuple[int, str]:

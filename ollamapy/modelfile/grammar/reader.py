@@ -15,7 +15,7 @@ from ollamapy.modelfile.grammar import regex
 from ollamapy.modelfile.grammar.automaton import Dfa, both, of_length, of_pattern, stays_within
 from ollamapy.modelfile.grammar.budget import MAX_NESTING, Budget
 from ollamapy.modelfile.grammar.local import at, refuse, shape_of, sub
-from ollamapy.modelfile.grammar.shapes import ANYTHING, Arrays, Conj, Objects, Pattern, Place, Shape, Strings
+from ollamapy.modelfile.grammar.shapes import ANYTHING, NOBODY, Arrays, Conj, Objects, Pattern, Place, Shape, Strings
 
 NEVER: Conj = (Place("$", False, False),)
 """What no value satisfies."""
@@ -52,7 +52,7 @@ class Reader:
         for place in self._all_of(conj):
             own = shape_of(place)
             shapes = [shape.common(own) for shape in shapes]
-            for choice in self._choices(place):
+            for choice in self._choices(place, own):
                 shapes = list(self._multiplied(shapes, choice))
         return tuple(shape for shape in map(self._settled, shapes) if not shape.is_empty)
 
@@ -119,7 +119,8 @@ class Reader:
 
     # Choices
 
-    def _choices(self, place: Place) -> Iterator[list[Shape]]:
+    def _choices(self, place: Place, own: Shape) -> Iterator[list[Shape]]:
+        """The alternatives of each keyword. What the schema itself says, `own`, can set those of `oneOf` apart."""
         if not isinstance(place.schema, dict):
             return
         branches = self._branches(place, "anyOf")
@@ -127,29 +128,41 @@ class Reader:
             yield [shape for branch in branches for shape in self.shapes((branch,))]
         branches = self._branches(place, "oneOf")
         if branches:
-            yield self._one_of(place, [self.shapes((branch,)) for branch in branches])
+            yield self._one_of(place, [[own.common(shape) for shape in self.shapes((branch,))] for branch in branches])
 
-    def _one_of(self, place: Place, branches: list[tuple[Shape, ...]]) -> list[Shape]:
+    def _one_of(self, place: Place, branches: list[list[Shape]]) -> list[Shape]:
         """The shapes of every branch, cut down where need be so that no value satisfies two branches."""
-        kept = [list(branch) for branch in branches]
+        found = []
         for index, branch in enumerate(branches):
-            for other, rival in enumerate(branches):
-                if index != other:
-                    kept[index] = [self._apart(shape, rival, place, index, other) for shape in kept[index]]
-            self.budget.spend("alternatives", len(branch))
-        return [shape for branch in kept for shape in branch]
+            for shape in branch:
+                for other, rivals in enumerate(branches):
+                    for rival in rivals if index != other else ():
+                        shape = self._apart(shape, rival) or refuse(
+                            at(place, "oneOf"), f"values of {index} can also be values of {other}: use anyOf"
+                        )
+                found.append(shape)
+        return found
 
-    def _apart(self, shape: Shape, rivals: tuple[Shape, ...], place: Place, index: int, other: int) -> Shape:
-        for rival in rivals:
-            self.budget.spend("alternatives")
-            if self._may_meet(shape, rival):
-                shape = _without_member(shape, rival) or refuse(
-                    at(place, "oneOf"), f"values of {index} can also be values of {other}: use anyOf"
-                )
-        return shape
-
-    def _may_meet(self, left: Shape, right: Shape) -> bool:
-        return self._is_possible(left.common(right), _DEPTH_OF_PROOF)
+    def _apart(self, shape: Shape, rival: Shape) -> Shape | None:
+        """`shape` without what `rival` allows too; None when no shape says that."""
+        self.budget.spend("alternatives")
+        if shape.values is not None:
+            return replace(shape, values=tuple(value for value in shape.values if not self._allows(rival, value)))
+        meeting = shape.common(rival)
+        if rival.values is not None:
+            return None if self._settled(meeting).values else shape
+        kept: dict[str, Any] = {"null": shape.null and not rival.null, "boolean": shape.boolean and not rival.boolean}
+        for kind in ("number", "string", "array", "object"):
+            mine, shared = getattr(shape, kind), getattr(meeting, kind)
+            if not shared or not self._is_possible(replace(NOBODY, **{kind: shared}), _DEPTH_OF_PROOF):
+                kept[kind] = mine
+            elif missing := _missing(shape, rival) if kind == "object" else None:
+                kept[kind] = mine.common(Objects(properties=((missing, NEVER),)))
+            elif shared == mine:
+                kept[kind] = None
+            else:
+                return None
+        return Shape(**kept)
 
     def _is_possible(self, shape: Shape, depth: int) -> bool:
         """False when it is proven that no value has this shape."""
@@ -235,19 +248,11 @@ class Reader:
         return all(self.allows(objects.member(name), item) for name, item in value.items())
 
 
-def _without_member(shape: Shape, rival: Shape) -> Shape | None:
-    """`shape` without a member that `rival` demands and `shape` does not; None when there is no such member."""
-    if shape.values is not None or not (shape.object and rival.object) or not _meet_in_objects_only(shape, rival):
+def _missing(shape: Shape, rival: Shape) -> str | None:
+    """A member that objects of `rival` have and those of `shape` can do without."""
+    if not (shape.object and rival.object):
         return None
-    missing = sorted(rival.object.required - shape.object.required)
-    if not missing:
-        return None
-    return replace(shape, object=shape.object.common(Objects(properties=((missing[0], NEVER),))))
-
-
-def _meet_in_objects_only(left: Shape, right: Shape) -> bool:
-    shape = left.common(right)
-    return not (shape.null or shape.boolean or shape.number or shape.string or shape.array)
+    return min(rival.object.required - shape.object.required, default=None)
 
 
 @contextmanager

@@ -94,8 +94,8 @@ def integer(grammar: Grammar) -> Ref:
 
 
 def number(grammar: Grammar) -> Ref:
-    """Any number that a double holds: 16 digits before and after the point, an exponent of two."""
-    whole = alt(Text("0"), seq(Chars(((49, 57),)), times(DIGIT, 0, 15)))
+    """Any number that a double holds: 18 digits before the point, 16 after it, an exponent of two."""
+    whole = alt(Text("0"), seq(Chars(((49, 57),)), times(DIGIT, 0, 17)))
     fraction = maybe(seq(Text("."), times(DIGIT, 1, 16)))
     exponent = maybe(seq(one_of("eE"), maybe(one_of("+-")), times(DIGIT, 1, 2)))
     return grammar.shared("number", "number", lambda: seq(maybe(Text("-")), whole, fraction, exponent))
