@@ -6,7 +6,8 @@ from datetime import date
 from ollamapy.errors import TemplateError
 from ollamapy.modelfile.gotemplate.limits import MAX_MADE_CHARS, MAX_STEPS
 
-_CHARS_PER_STEP = 256
+_READ_CHARS_PER_STEP = 256
+_MADE_CHARS_PER_STEP = 16
 
 
 class Budget:
@@ -26,16 +27,16 @@ class Budget:
             raise TemplateError(f"template: more than {MAX_STEPS} steps")
 
     def read(self, num_chars: int) -> None:
-        """Counts the work of going through a text, or through the elements of a list."""
-        if num_chars >= _CHARS_PER_STEP:
-            self.spend(num_chars // _CHARS_PER_STEP)
+        """Counts the work of going through a text at the speed of a copy."""
+        if num_chars >= _READ_CHARS_PER_STEP:
+            self.spend(num_chars // _READ_CHARS_PER_STEP)
 
     def make(self, num_chars: int) -> None:
         """Counts text that a function is about to make, or has made."""
         self.made_chars -= num_chars
         if self.made_chars < 0:
             raise TemplateError(f"template: its functions made more than {MAX_MADE_CHARS} characters")
-        self.read(num_chars)
+        self.spend(num_chars // _MADE_CHARS_PER_STEP)
 
     def made(self, text: str) -> str:
         """`text`, counted."""

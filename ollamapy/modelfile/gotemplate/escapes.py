@@ -16,6 +16,11 @@ def html(text: str) -> str:
     return text.translate(_HTML)
 
 
+def is_plain_js(text: str) -> bool:
+    """True when `js` leaves `text` as it is."""
+    return not _JS_SPECIAL.search(text)
+
+
 def js(text: str) -> str:
     return _JS_SPECIAL.sub(_js_character, text)
 

@@ -40,7 +40,7 @@ class Program:
 
 def _block(block: nodes.Block) -> Step:
     steps = tuple(_step(node) for node in block.nodes)
-    cost = len(steps) + 1
+    cost = 1 + sum(_cost(node) for node in block.nodes)
 
     def run_block(run: Run, dot: Any) -> int:
         budget = run.budget
@@ -54,6 +54,12 @@ def _block(block: nodes.Block) -> Step:
         return NEXT
 
     return run_block
+
+
+def _cost(node: nodes.Node) -> int:
+    """The parts of a node that run before any block inside it."""
+    pipe = getattr(node, "pipe", None)
+    return 1 + (sum(1 for _ in nodes.walk(pipe)) if pipe else 0)
 
 
 def _step(node: nodes.Node) -> Step:
@@ -99,7 +105,10 @@ def _action(node: nodes.Action) -> Step:
 
     def write_value(run: Run, dot: Any) -> int:
         value = evaluate(run, dot)
-        run.write(value if type(value) is str else shown(value))
+        if type(value) is not str:
+            value = shown(value)
+            run.budget.spend(len(value) // 16)
+        run.write(value)
         return NEXT
 
     return write_value
@@ -166,7 +175,7 @@ def _items(run: Run, value: Any, node: nodes.Range) -> Iterable[tuple[Any, Any]]
     if is_list(value):
         return enumerate(value)
     if isinstance(value, dict):
-        run.budget.read(64 * len(value))
+        run.budget.spend(len(value))
         return [(key, value[key]) for key in sorted(value)]
     if basic_kind(value) in ("int", "uint"):
         if len(node.pipe.declares) > 1:

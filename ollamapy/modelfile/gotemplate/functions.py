@@ -98,7 +98,7 @@ def _slice(budget: Budget, arguments: Arguments) -> Any:
     if not is_list(item):
         raise Failure(f"can't slice item of type {type_name(item)}")
     start, end = _bounds(keys, len(item))
-    budget.read(16 * (end - start))
+    budget.read(8 * (end - start))
     return item[start:end] if type(item) in (list, tuple) else type(item)(item[start:end])
 
 
@@ -218,7 +218,7 @@ def _println(budget: Budget, arguments: Arguments) -> str:
 
 
 def _printf(budget: Budget, arguments: Arguments) -> str:
-    return budget.made(sprintf(arguments[0], arguments[1:], budget.make))
+    return budget.made(sprintf(arguments[0], arguments[1:], budget))
 
 
 def _without_no_value(arguments: Arguments) -> list[Any]:
@@ -227,10 +227,21 @@ def _without_no_value(arguments: Arguments) -> list[Any]:
 
 def _escaper(escape: Callable[[str], str]) -> Callable[[Budget, Arguments], str]:
     def run(budget: Budget, arguments: Arguments) -> str:
-        texts = [shown(argument) if is_nothing(argument) else argument for argument in arguments]
-        return budget.made(escape(budget.made(printed(texts))))
+        return budget.made(escape(budget.made(printed(_with_no_value(arguments)))))
 
     return run
+
+
+def _js(budget: Budget, arguments: Arguments) -> str:
+    text = budget.made(printed(_with_no_value(arguments)))
+    if escapes.is_plain_js(text):
+        return text
+    budget.spend(len(text))
+    return budget.made(escapes.js(text))
+
+
+def _with_no_value(arguments: Arguments) -> list[Any]:
+    return [shown(argument) if is_nothing(argument) else argument for argument in arguments]
 
 
 def _call(_: Budget, arguments: Arguments) -> Any:
@@ -281,7 +292,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "html": Function(_escaper(escapes.html), 0, is_variadic=True),
     "index": Function(_index, 1, is_variadic=True),
     "slice": Function(_slice, 1, is_variadic=True),
-    "js": Function(_escaper(escapes.js), 0, is_variadic=True),
+    "js": Function(_js, 0, is_variadic=True),
     "len": Function(_len, 1),
     "not": Function(_not, 1),
     "print": Function(_print, 0, is_variadic=True),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from ollamapy.errors import TemplateError
 from ollamapy.modelfile.gotemplate import nodes, quoting
 from ollamapy.modelfile.gotemplate.lexer import Kind, Token, tokenize
-from ollamapy.modelfile.gotemplate.limits import MAX_NESTING
+from ollamapy.modelfile.gotemplate.limits import MAX_MESSAGE_CHARS, MAX_NESTING
 
 _OPERANDS = frozenset(
     {
@@ -81,7 +81,7 @@ class _Parser:
     def error(self, message: str) -> TemplateError:
         """Go's error for a mistake at the last token read, ready to be raised."""
         last = self.tokens[max(0, min(self.index, len(self.tokens)) - 1)]
-        return TemplateError(f"template: :{self.line(last.position)}: {message}")
+        return TemplateError(f"template: :{self.line(last.position)}: {message[:MAX_MESSAGE_CHARS]}")
 
     def unexpected(self, token: Token, context: str) -> TemplateError:
         if token.kind is not Kind.ERROR:

@@ -8,18 +8,21 @@ A format is read once from left to right. Each verb goes:
 4. a precision, `.` and digits or `*`
 5. the verb
 
-Before padding or digits are made, `charge` is told how many characters that will be, and may refuse.
+Before padding or digits are made, the budget is told how many characters that will be, and may refuse.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ollamapy.modelfile.gotemplate import floats, quoting
+from ollamapy.modelfile.gotemplate.budget import Budget
 from ollamapy.modelfile.gotemplate.text import own_text
 from ollamapy.modelfile.gotemplate.values import Byte, Record, is_list, is_nothing, type_name
 
 _MAX_NUMBER = 1_000_000
+_STEPS_PER_VERB = 10
+_STEPS_PER_VALUE = 4
 _MAX_RUNE = 0x10FFFF
 _TEXT_VERBS = "vsxXq"
 _BASES = {"v": 10, "d": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
@@ -27,9 +30,9 @@ _DIGITS = {10: "d", 2: "b", 8: "o", 16: "x"}
 _FLOAT_PRECISION = {"v": -1, "b": -1, "g": -1, "G": -1, "x": -1, "X": -1, "f": 6, "e": 6, "E": 6, "F": 6}
 
 
-def sprintf(form: str, arguments: Sequence[Any], charge: Callable[[int], None]) -> str:
+def sprintf(form: str, arguments: Sequence[Any], budget: Budget) -> str:
     """`form` with its verbs replaced."""
-    return quoting.joined(_Printer(form, arguments, charge).run())
+    return quoting.joined(_Printer(form, arguments, budget).run())
 
 
 @dataclass(slots=True)
@@ -53,10 +56,10 @@ _FLAG_NAMES = {"-": "minus", "+": "plus", "#": "sharp", "0": "zero", " ": "space
 
 
 class _Printer:
-    def __init__(self, form: str, arguments: Sequence[Any], charge: Callable[[int], None]) -> None:
+    def __init__(self, form: str, arguments: Sequence[Any], budget: Budget) -> None:
         self.form = form
         self.arguments = arguments
-        self.charge = charge
+        self.budget = budget
         self.position = 0
         self.index = 0
         self.is_reordered = False
@@ -90,6 +93,7 @@ class _Printer:
     # Reading a verb.
 
     def verb(self) -> None:
+        self.budget.spend(_STEPS_PER_VERB)
         self.flags = _Flags()
         self.has_good_index = True
         self.read_flags()
@@ -198,6 +202,7 @@ class _Printer:
         return self.value(value, verb)
 
     def value(self, value: Any, verb: str) -> str:
+        self.budget.spend(_STEPS_PER_VALUE)
         own = self.own(value, verb)
         if own is not None:
             return own
@@ -262,6 +267,8 @@ class _Printer:
         return self.mistake(text, verb)
 
     def quoted(self, text: str) -> str:
+        if not quoting.is_plain(text):
+            self.budget.spend(len(text))
         if self.flags.sharp and quoting.can_backquote(text):
             return self.padded(f"`{text}`")
         return self.padded(quoting.quote(text, only_ascii=self.flags.plus))
@@ -269,6 +276,7 @@ class _Printer:
     def hex_bytes(self, text: str, verb: str) -> str:
         data = quoting.to_bytes(text)[: self.flags.precision]
         prefix = "0x" if self.flags.sharp else ""
+        self.budget.make(2 * len(data))
         shown = f" {prefix}".join(f"{byte:02x}" for byte in data) if self.flags.space else data.hex()
         shown = prefix + shown if data else ""
         return self.padded(shown.upper() if verb == "X" else shown)
@@ -277,7 +285,7 @@ class _Printer:
         width = (self.flags.width or 0) - len(text)
         if width <= 0:
             return text
-        self.charge(width)
+        self.budget.make(width)
         if self.flags.minus:
             return text + " " * width
         return ("0" if self.flags.zero else " ") * width + text
@@ -292,7 +300,10 @@ class _Printer:
 
     def integer(self, value: int, verb: str) -> str:
         if verb == "v" and isinstance(value, Byte) and self.flags.sharp_v:
-            return self.padded_with_spaces(f"0x{value:x}")
+            self.flags.sharp = True
+            shown = self.digits(value, "x")
+            self.flags.sharp = False
+            return shown
         if verb in _BASES:
             return self.digits(int(value), verb)
         if verb == "U":
@@ -314,7 +325,7 @@ class _Printer:
             return self.padded_with_spaces("")
         if flags.precision is None and flags.pads_with_zeros and flags.width is not None:
             precision = flags.width - len(sign)
-        self.charge(precision)
+        self.budget.make(precision)
         shown = format(abs(value), _DIGITS[base]).rjust(precision, "0")
         shown = self.with_prefix(shown, base, verb)
         return self.padded_with_spaces(sign + (shown.upper() if verb == "X" else shown))
@@ -327,7 +338,7 @@ class _Printer:
 
     def unicode(self, value: int) -> str:
         precision = max(self.flags.precision or 0, 4)
-        self.charge(precision)
+        self.budget.make(precision)
         shown = f"U+{format(value, 'X').rjust(precision, '0')}"
         is_valid = value <= _MAX_RUNE and not 0xD800 <= value <= 0xDFFF
         if self.flags.sharp and is_valid and quoting.is_printable(chr(value)):
@@ -339,7 +350,7 @@ class _Printer:
             return self.mistake(value, verb)
         flags = self.flags
         precision = _FLOAT_PRECISION[verb] if flags.precision is None else flags.precision
-        self.charge(max(precision, 0))
+        self.budget.make(max(precision, 0))
         number = _float_digits(value, verb, precision)
         sign, number = (number[0], number[1:]) if number[0] == "-" else ("+", number)
         if flags.space and sign == "+" and not flags.plus:
@@ -350,7 +361,7 @@ class _Printer:
             return self.padded(number)
         missing = (flags.width or 0) - len(number) - 1
         if flags.pads_with_zeros and missing > 0:
-            self.charge(missing)
+            self.budget.make(missing)
             return sign + "0" * missing + number
         return self.padded(sign + number)
 

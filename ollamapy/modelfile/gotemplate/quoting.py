@@ -14,6 +14,7 @@ _ESCAPE = re.compile(
     r"""\\(?:(?P<simple>[abfnrtv\\'"])|(?P<octal>[0-7]{3})|x(?P<x>[0-9a-fA-F]{2})"""
     r"""|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8}))"""
 )
+_PLAIN = re.compile(r"[ !#-&(-\[\]-~]*")
 _PREFIX = re.compile(r"[+-]?(?:0(?P<base>[bBoOxX]))?")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+", re.ASCII)
@@ -24,7 +25,10 @@ MIN_INT, MAX_INT, MAX_UINT = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
 
 def to_bytes(text: str) -> bytes:
     """The bytes of a Go string."""
-    return text.encode("utf-8", "surrogateescape" if _is_encodable(text) else "replace")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape" if _has_only_raw_bytes(text) else "replace")
 
 
 def from_bytes(data: bytes) -> str:
@@ -107,8 +111,15 @@ def _escaped(match: re.Match[str], quote: str) -> tuple[int, bool]:
     return code, False
 
 
+def is_plain(text: str) -> bool:
+    """True when `quote` only puts marks around `text`."""
+    return _PLAIN.fullmatch(text) is not None
+
+
 def quote(text: str, mark: str = '"', *, only_ascii: bool = False) -> str:
     """Go's `strconv.Quote`: the literal of a string, or with `mark` `'` of a character."""
+    if is_plain(text):
+        return mark + text + mark
     return mark + "".join(_quoted(character, mark, only_ascii) for character in text) + mark
 
 
@@ -186,5 +197,5 @@ def _without_underscores(text: str) -> str:
     return text.replace("_", "") if is_separating else text
 
 
-def _is_encodable(text: str) -> bool:
+def _has_only_raw_bytes(text: str) -> bool:
     return not re.search("[\ud800-\udc7f\udd00-\udfff]", text)

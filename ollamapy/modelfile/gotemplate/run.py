@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 from ollamapy.errors import TemplateError
 from ollamapy.modelfile.gotemplate import nodes, quoting
 from ollamapy.modelfile.gotemplate.budget import Budget
-from ollamapy.modelfile.gotemplate.limits import MAX_OUTPUT_CHARS
+from ollamapy.modelfile.gotemplate.limits import MAX_MESSAGE_CHARS, MAX_OUTPUT_CHARS
+
+_VARIABLES_PER_STEP = 8
 
 Evaluate: TypeAlias = Callable[["Run", Any], Any]
 EvaluateAfter: TypeAlias = Callable[["Run", Any, Any], Any]
@@ -42,6 +44,7 @@ class Run:
         index = len(names) - 1
         while index >= 0 and names[index] != name:
             index -= 1
+        self.budget.steps -= (len(names) - index) // _VARIABLES_PER_STEP
         return index
 
     def forget(self, mark: int) -> None:
@@ -51,7 +54,7 @@ class Run:
     def error(self, node: nodes.Node, message: str) -> TemplateError:
         """Go's error for a mistake found at `node`, ready to be raised."""
         where = f"executing {quoting.quote(self.template)} at <{_context(node)}>"
-        return TemplateError(f"template: {self.location(node)}: {where}: {message}")
+        return TemplateError(f"template: {self.location(node)}: {where}: {message[:MAX_MESSAGE_CHARS]}")
 
     def location(self, node: nodes.Node) -> str:
         """Line and byte column of a node, as Go prefixes its messages."""
