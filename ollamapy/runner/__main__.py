@@ -174,7 +174,8 @@ def _answer(request: Generate | Tokenize | Detokenize, pipe: Pipe, model: Model,
         match request:
             case Generate():
                 text = model.detokenize(request.context) + request.prompt
-                loop.put(Submission(request, model.tokenize(text, request.add_special), received))
+                tokens = model.tokenize(text, request.add_special)
+                loop.put(Submission(request, tokens, received, _specials(request, model)))
             case Tokenize():
                 pipe.send([Tokens(request.id, tuple(model.tokenize(request.text, request.add_special)))])
             case Detokenize():

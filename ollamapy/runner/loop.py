@@ -219,7 +219,7 @@ class Loop:
         num_top = sequence.request.num_top_logprobs
         if num_top >= 0:
             sequence.pending_logprobs.append(self._model.logprob(row, token, num_top))
-        piece = self._model.piece(token)
+        piece = sequence.specials.get(token) or self._model.piece(token)
         sequence.append(token, piece)
         text = sequence.text.push(piece)
         if text:

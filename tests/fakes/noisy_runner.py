@@ -1,4 +1,7 @@
-"""A runner whose engine prints to descriptor 1, as native libraries do, has no tokens for "???" and breaks on "!"."""
+"""A runner whose engine prints to descriptor 1, as native libraries do, has no tokens for "???" and breaks on "!".
+
+It also has a control token.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,12 +11,18 @@ from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.wire.runner import Load
 
+CONTROL_TEXT = "<tool>"
+"""The text of token 1, which adds nothing to an answer by itself."""
+
 
 class NoisyModel(EchoModel):
     def tokenize(self, text: str, add_special: bool) -> list[int]:
         if "???" in text:
             raise RuntimeError("no tokens for ???")
-        return super().tokenize(text, add_special)
+        return super().tokenize(text.replace(CONTROL_TEXT, "\x01"), add_special)
+
+    def piece(self, token: int) -> bytes:
+        return b"" if token == 1 else super().piece(token)
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
         os.write(1, b"native noise in decode\n")

@@ -226,6 +226,17 @@ def test_text_held_back_comes_with_the_end() -> None:
     assert [output.text for output in answer.outputs] == ["a", "b", "#"]
 
 
+def test_a_stop_may_be_a_control_token_that_is_written_out() -> None:
+    model = WatchedEcho()
+    wanted = request(1, "ab#c", options={"stop": ("<end>",)})
+    special = replace(submission(model, wanted), specials={ord("#"): b"<end>"})
+
+    served = serve(model, [request(2, "ab#c")], later={0: [special]})
+
+    assert (served[1].text, served[1].finished.reason) == ("ab", "stop")
+    assert served[2].text == "ab#c"
+
+
 def test_token_ids_are_told_only_on_request() -> None:
     model = WatchedEcho()
     served = serve(model, [request(1, "ab"), request(2, "ab", wants_tokens=False)])

@@ -190,6 +190,20 @@ def test_a_cancelled_request_makes_room_for_the_next(runner: RunnerProcess, tmp_
     assert runner.answers[1].finished.reason == "cancel"
 
 
+def test_control_tokens_are_written_out_on_request(noisy: RunnerProcess, tmp_path: Path) -> None:
+    """Marks of tool calls and of thinking are control tokens in many models."""
+    noisy.load(load_request(echo_file(tmp_path)))
+    prompt = "a<tool>b"
+
+    plain, marked, other = noisy.generate(
+        Generate(1, prompt, Options(), 4096),
+        Generate(2, prompt, Options(), 4096, special_texts=("<tool>",)),
+        Generate(3, prompt, Options(), 4096, special_texts=("<think>", "")),
+    )
+
+    assert [plain.text, marked.text, other.text] == ["ab", "a<tool>b", "ab"]
+
+
 BAD_LINES = [
     b"this is not JSON",
     b"",
