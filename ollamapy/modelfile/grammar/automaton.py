@@ -3,6 +3,7 @@
 A grammar made from one has a single way through every text, so that an engine never keeps many states alive.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -159,6 +160,7 @@ class _Nfa:
         match node:
             case Set(ranges):
                 end = self._state()
+                self.budget.spend("steps", len(ranges))
                 self.arrows[start].append((common(ranges, SPELLED), end))
             case Edge(symbol):
                 end = self._state()
@@ -200,8 +202,9 @@ class _Nfa:
         todo = list(states)
         found = set(todo)
         while todo:
-            for symbol, target in self.free[todo.pop()]:
-                self.budget.spend("steps")
+            moves = self.free[todo.pop()]
+            self.budget.spend("steps", 1 + len(moves))
+            for symbol, target in moves:
                 if symbol in symbols and target not in found:
                     found.add(target)
                     todo.append(target)
@@ -225,12 +228,20 @@ def _determined(nfa: _Nfa, last: int, budget: Budget) -> Dfa:
 
 
 def _split(arrows: list[tuple[Ranges, int]], budget: Budget) -> Iterable[tuple[Ranges, frozenset[int]]]:
-    """The characters that lead to the same states, with these states."""
-    points = sorted({point for ranges, _ in arrows for low, high in ranges for point in (low, high + 1)})
-    budget.spend("steps", len(points) * len(arrows))
+    """The characters that lead to the same states, with these states: a sweep over the ends of all ranges."""
+    changes: dict[int, list[tuple[int, int]]] = {}
+    for ranges, target in arrows:
+        budget.spend("steps", 2 * len(ranges))
+        for low, high in ranges:
+            changes.setdefault(low, []).append((target, 1))
+            changes.setdefault(high + 1, []).append((target, -1))
     groups: dict[frozenset[int], list[tuple[int, int]]] = {}
-    for low, end in pairwise(points):
-        targets = frozenset(target for ranges, target in arrows if holds(ranges, low))
+    active: Counter[int] = Counter()
+    for low, end in pairwise(sorted(changes)):
+        for target, change in changes[low]:
+            active[target] += change
+        targets = frozenset(target for target, count in active.items() if count)
+        budget.spend("steps", len(active))
         if targets:
             groups.setdefault(targets, []).append((low, end - 1))
     return [(union(pieces), targets) for targets, pieces in groups.items()]

@@ -9,21 +9,24 @@ MAX_NESTING = 64
 """Levels of objects and arrays in a schema; also of groups in a pattern, and of schemas that name schemas."""
 MAX_NODES = 50_000
 """Values in a schema, whatever they are."""
-MAX_RULES = 20_000
+MAX_RULES = 10_000
+MAX_SCHEMAS = 20_000
+"""Schemas that are read, once more for every set of schemas that must hold together."""
 MAX_SHAPES = 10_000
 """Alternatives that a schema may have when its `anyOf` and `oneOf` are multiplied out."""
-MAX_STEPS = 400_000
+MAX_STEPS = 200_000
 """Work on the automata of patterns, in visited edges."""
 MAX_STATES = 4_000
 """States of one automaton."""
+MAX_PATTERN_CHARS = 10_000
 MAX_REPEAT = 1_000
 """The highest count in a pattern's braces."""
 MAX_LENGTH = 1_000_000
 """The highest bound on the length of a string or the number of items."""
-MAX_PROPERTIES = 1_000
+MAX_PROPERTIES = 500
 MAX_DIGITS = 40
 """Digits of a bound on a number."""
-MAX_GRAMMAR_CHARS = 1_000_000
+MAX_GRAMMAR_CHARS = 500_000
 MAX_UNROLLED = 100_000
 """Copies that an engine makes of what a grammar repeats with a count."""
 
@@ -36,6 +39,7 @@ class Budget:
     def __init__(self) -> None:
         self._left = {
             "rules": MAX_RULES,
+            "schemas": MAX_SCHEMAS,
             "alternatives": MAX_SHAPES,
             "steps": MAX_STEPS,
             "characters": MAX_GRAMMAR_CHARS,

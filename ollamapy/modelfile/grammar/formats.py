@@ -1,8 +1,8 @@
 """What the `format` of a schema means for a string, as patterns. Each accepts valid values only, and the usual ones."""
 
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_LABEL = "[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
-_HOST = rf"{_LABEL}(\.{_LABEL}){{0,4}}"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?"
+_HOST = rf"{_LABEL}(\.{_LABEL}){{0,3}}"
 _YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 _LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
 _MONTH_DAY = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
@@ -22,7 +22,7 @@ PATTERNS = {
     "hostname": f"^{_HOST}$",
     "ipv4": rf"^{_OCTET}(\.{_OCTET}){{3}}$",
     "ipv6": f"^{_HEX}{{1,4}}(:{_HEX}{{1,4}}){{7}}$",
-    "uri": rf"^https?://{_HOST}(:[1-9][0-9]{{0,3}})?(/[A-Za-z0-9._~-]{{0,100}}){{0,10}}(\?[A-Za-z0-9._~=&-]{{0,200}})?$",
+    "uri": rf"^https?://{_HOST}(:[1-9][0-9]{{0,3}})?(/[A-Za-z0-9._~-]*)*(\?[A-Za-z0-9._~=&-]*)?$",
 }
 
 ANNOTATIONS = frozenset({"password", "binary", "float", "double", "int32", "int64"})

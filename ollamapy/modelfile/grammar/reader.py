@@ -15,7 +15,18 @@ from ollamapy.modelfile.grammar import regex
 from ollamapy.modelfile.grammar.automaton import Dfa, both, of_length, of_pattern, stays_within
 from ollamapy.modelfile.grammar.budget import MAX_NESTING, Budget
 from ollamapy.modelfile.grammar.local import at, refuse, shape_of, sub
-from ollamapy.modelfile.grammar.shapes import ANYTHING, NOBODY, Arrays, Conj, Objects, Pattern, Place, Shape, Strings
+from ollamapy.modelfile.grammar.shapes import (
+    ANYTHING,
+    NOBODY,
+    Arrays,
+    Conj,
+    Objects,
+    Pattern,
+    Place,
+    Shape,
+    Strings,
+    key_of,
+)
 
 NEVER: Conj = (Place("$", False, False),)
 """What no value satisfies."""
@@ -30,6 +41,7 @@ class Reader:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self._shapes: dict[Conj, tuple[Shape, ...]] = {}
+        self._own: dict[Place, Shape] = {}
         self._open: list[Conj] = []
         self._patterns: dict[Pattern, Dfa] = {}
 
@@ -50,11 +62,18 @@ class Reader:
     def _read(self, conj: Conj) -> tuple[Shape, ...]:
         shapes = [ANYTHING]
         for place in self._all_of(conj):
-            own = shape_of(place)
+            own = self._own_shape(place)
             shapes = [shape.common(own) for shape in shapes]
             for choice in self._choices(place, own):
                 shapes = list(self._multiplied(shapes, choice))
         return tuple(shape for shape in map(self._settled, shapes) if not shape.is_empty)
+
+    def _own_shape(self, place: Place) -> Shape:
+        self.budget.spend("schemas")
+        shape = self._own.get(place)
+        if shape is None:
+            shape = self._own[place] = shape_of(place)
+        return shape
 
     def _multiplied(self, left: list[Shape], right: list[Shape]) -> Iterator[Shape]:
         for one in left:
@@ -68,7 +87,7 @@ class Reader:
         """With the values alone that the types allow, when there is a list of them."""
         if shape.values is None:
             return shape
-        return replace(ANYTHING, values=tuple(value for value in shape.values if self._allows(shape, value)))
+        return replace(ANYTHING, values=tuple(value for value in shape.values if self._allows_kind(shape, value)))
 
     # References
 
@@ -215,8 +234,12 @@ class Reader:
         return any(self._allows(shape, value) for shape in self.shapes(conj))
 
     def _allows(self, shape: Shape, value: Any) -> bool:
-        if shape.values is not None and not replace(ANYTHING, values=(value,)).common(shape).values:
+        if shape.values is not None and key_of(value) not in map(key_of, shape.values):
             return False
+        return self._allows_kind(shape, value)
+
+    def _allows_kind(self, shape: Shape, value: Any) -> bool:
+        """As far as its type goes, whatever the list of values says."""
         match value:
             case None:
                 return shape.null

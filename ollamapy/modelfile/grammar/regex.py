@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from ollamapy.errors import InvalidInput
-from ollamapy.modelfile.grammar.budget import MAX_NESTING, MAX_REPEAT
+from ollamapy.modelfile.grammar.budget import MAX_NESTING, MAX_PATTERN_CHARS, MAX_REPEAT
 from ollamapy.modelfile.grammar.ranges import Ranges, inverse, union
 
 _LINE_ENDS: Ranges = ((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))
@@ -77,6 +77,8 @@ Node = Set | Cat | Or | Loop | Edge
 
 def parse(pattern: str) -> Node:
     """The tree of `pattern`. Raises InvalidInput with what is wrong and where."""
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise InvalidInput(f"more than {MAX_PATTERN_CHARS} characters are not supported")
     parser = _Parser(pattern)
     tree = parser.choice(0)
     if parser.at < len(pattern):
