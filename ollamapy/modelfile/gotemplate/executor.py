@@ -163,6 +163,8 @@ def _range(node: nodes.Range) -> Step:
             if end == BREAK:
                 break
         end = otherwise(run, dot) if is_empty else NEXT
+        if end == BREAK:
+            end = NEXT  # as in Go, where a `break` in the `else` of a loop ends that loop only
         if len(run.names) > mark:
             run.forget(mark)
         return end

@@ -15,6 +15,7 @@ _ESCAPE = re.compile(
     r"""|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8}))"""
 )
 _PLAIN = re.compile(r"[ !#-&(-\[\]-~]*")
+_HALF_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # that no raw byte is kept as
 _PREFIX = re.compile(r"[+-]?(?:0(?P<base>[bBoOxX]))?")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+", re.ASCII)
@@ -28,7 +29,7 @@ def to_bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogateescape" if _has_only_raw_bytes(text) else "replace")
+        return _HALF_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode("utf-8", "surrogateescape")
 
 
 def from_bytes(data: bytes) -> str:
@@ -195,7 +196,3 @@ def _without_underscores(text: str) -> str:
     parts = body.split("_")
     is_separating = all(left[-1:] in (*digits,) and right[:1] in (*digits,) for left, right in pairwise(parts))
     return text.replace("_", "") if is_separating else text
-
-
-def _has_only_raw_bytes(text: str) -> bool:
-    return not re.search("[\ud800-\udc7f\udd00-\udfff]", text)
