@@ -16,7 +16,7 @@ _PROGRAM = [sys.executable, store_story.__file__]
 _ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-@pytest.mark.parametrize("stride", [47, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [pytest.param(47, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
 def test_a_death_at_any_line_of_the_store_leaves_whole_models(tmp_path, stride):
     command = [*_PROGRAM, "lines", str(tmp_path / "models"), str(stride)]
 

@@ -68,6 +68,7 @@ def test_a_cut_file_comes_with_the_advice_to_fetch_it_again(folder):
         assert caught.value.hint == "the file is not whole: copy or download it again"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_cut_anywhere_is_refused(folder):
     """Only padding at the very end may be missing."""
     for length in range(len(WHOLE)):
