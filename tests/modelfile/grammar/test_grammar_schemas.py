@@ -21,6 +21,10 @@ BY_NAME = {case["name"]: case for case in CASES}
 NAMES = list(BY_NAME)
 PLAIN = [name for name in NAMES if "extended" not in BY_NAME[name]]
 """Without schemas that have a keyword of an old draft, which jsonschema reads otherwise."""
+TAKES_ANYTHING = ("anything", "anything at all")
+"""No value breaks these schemas."""
+HARD_TO_MEET = ("two patterns",)
+"""Values made at random all but never satisfy these; the corpus has examples."""
 QUICK = settings(
     max_examples=12,
     deadline=None,
@@ -63,7 +67,8 @@ def test_the_examples_of_the_corpus_are_as_jsonschema_sees_them(name: str) -> No
     assert [value for value in case["valid"] if not validator(name).is_valid(value)] == []
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in PLAIN if name not in HARD_TO_MEET])
 @QUICK
 @given(data=st.data())
 def test_what_satisfies_the_schema_is_accepted(name: str, data: st.DataObject) -> None:
@@ -83,7 +88,8 @@ def test_what_the_grammar_makes_satisfies_the_schema(name: str) -> None:
         validator(name).validate(json.loads(text))
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in PLAIN if name not in TAKES_ANYTHING])
 @QUICK
 @given(data=st.data())
 def test_what_breaks_the_schema_is_refused(name: str, data: st.DataObject) -> None:
