@@ -10,7 +10,7 @@ from typing import Any
 from ollamapy.modelfile.gotemplate import nodes, quoting
 from ollamapy.modelfile.gotemplate.functions import FUNCTIONS, Failure, Function
 from ollamapy.modelfile.gotemplate.run import Evaluate, EvaluateAfter, Run
-from ollamapy.modelfile.gotemplate.values import NO_VALUE, Record, is_nothing, type_name
+from ollamapy.modelfile.gotemplate.values import NO_VALUE, Record, type_name
 
 
 def pipeline(pipe: nodes.Pipe, *, may_be_nil: bool = False) -> Evaluate:
@@ -293,9 +293,10 @@ def _string_argument(node: nodes.Node) -> Evaluate:
 def _checked_string(run: Run, node: nodes.Node, value: Any) -> Any:
     if isinstance(value, str):
         return value
-    if is_nothing(value):
+    if value is NO_VALUE:
         raise run.error(node, "invalid value; expected string")
-    raise run.error(node, f"wrong type for value; expected string; got {type_name(value)}")
+    name = "interface {}" if value is None else type_name(value)
+    raise run.error(node, f"wrong type for value; expected string; got {name}")
 
 
 def _logic(word: nodes.Identifier, arguments: Sequence[nodes.Node], *, has_last: bool = False) -> EvaluateAfter:

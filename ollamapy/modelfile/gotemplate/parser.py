@@ -315,8 +315,7 @@ class _Parser:
             if token.kind not in (Kind.RIGHT, Kind.CLOSE, Kind.PIPE):
                 raise self.unexpected(token, "operand")
             break
-        if not found:
-            raise self.error("empty command")
+        assert found, "the pipeline saw an operand"
         return nodes.Command(position, tuple(found))
 
     def operand(self) -> nodes.Node | None:

@@ -3,8 +3,10 @@
 OLLAMAPY_GOTEMPLATE_EXAMPLES sets how many templates are tried.
 """
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fakes.go_oracle import Oracle, Verdict, build, find_go
@@ -38,6 +40,15 @@ def ours(template: str, data: object) -> Verdict:
         return Verdict(output=parsed.execute(data))
     except TemplateError as error:
         return Verdict(stage=stage, error=error.message)
+
+
+@pytest.mark.slow
+def test_the_table_of_outputs_is_still_what_go_prints(oracle: Oracle) -> None:
+    table = json.loads((Path(__file__).parent / "go_outputs.json").read_text(encoding="utf-8"))
+
+    for entry in table["outputs"]:
+        found = oracle.ask(entry["template"], table["data"])
+        assert (found.output, found.stage) == (entry.get("output", ""), entry.get("stage", "")), entry["template"]
 
 
 @pytest.mark.slow
