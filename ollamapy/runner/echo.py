@@ -11,11 +11,11 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from ollamapy.errors import LoadFailed
+from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Load, TokenLogprob
@@ -78,7 +78,16 @@ class EchoModel:
     def is_end(self, token: int) -> bool:
         return token == END_OF_ANSWER
 
-    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> "_EchoSampler":
+    def sampler(
+        self,
+        options: Options,
+        num_ctx: int,
+        prompt: Sequence[int],
+        grammar: str = "",
+        specials: Collection[int] = (),
+    ) -> "_EchoSampler":
+        if grammar:
+            raise InvalidInput("the echo model cannot follow a grammar")
         return _EchoSampler(self)
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:

@@ -7,7 +7,9 @@ Arrays of the batch are allocated once; samplers are native, so nothing here cos
 import ctypes
 import os
 import secrets
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import llama_cpp.llama_cpp as native
 import numpy as np
 import numpy.typing as npt
 
-from ollamapy.errors import LoadFailed
+from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Load, TokenLogprob
@@ -35,6 +37,8 @@ _KV_TYPE_BITS = {
     "q5_1": 6,
     "q8_0": 8.5,
 }
+_MAX_TOKEN_SECONDS = 2.0
+"""CPU time to hold one token to a grammar; a hundred times what it usually takes."""
 _LOG_DEBUG = 1
 _FLASH = {None: -1, False: 0, True: 1}
 
@@ -238,8 +242,33 @@ class LlamaModel:
             return Decoded.NO_ROOM
         raise RuntimeError(f"llama_decode failed with code {code}")
 
-    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> "LlamaSampler":
-        return LlamaSampler(self, make_chain(options, num_ctx, self._num_vocab, prompt))
+    def sampler(
+        self,
+        options: Options,
+        num_ctx: int,
+        prompt: Sequence[int],
+        grammar: str = "",
+        specials: Collection[int] = (),
+    ) -> "LlamaSampler | GrammarSampler":
+        if not grammar:
+            return LlamaSampler(self, make_chain(options, num_ctx, self._num_vocab, prompt))
+        rules = native.llama_sampler_init_grammar(self._vocab, grammar.encode("utf-8", "replace"), b"root")
+        if not rules:
+            raise InvalidInput("llama.cpp cannot read the grammar")
+        allowed = self._speakable.copy()
+        allowed[list(specials)] = True
+        return GrammarSampler(self, make_chain(options, num_ctx, self._num_vocab, prompt), rules, allowed)
+
+    @cached_property
+    def _speakable(self) -> npt.NDArray[np.bool_]:
+        """Which tokens add text to an answer or end it: a grammar must not take control tokens for their names."""
+        silent = native.LLAMA_TOKEN_ATTR_CONTROL | native.LLAMA_TOKEN_ATTR_UNKNOWN
+        return np.array(
+            [
+                not native.llama_vocab_get_attr(self._vocab, token) & silent or self.is_end(token)
+                for token in range(self._num_vocab)
+            ]
+        )
 
     def sample(self, chain: Any, row: int) -> int:
         """The token that `chain` picks from logits row `row`; the chain remembers it."""
@@ -292,6 +321,75 @@ class LlamaSampler:
         if self._chain:
             native.llama_sampler_free(self._chain)
             self._chain = None
+
+
+class GrammarSampler:
+    """A sampler chain whose choice must follow a grammar.
+
+    A token is chosen without the grammar first, because asking it about one token is cheap; only if it says no, it is
+    asked about all and the choice is made again. llama.cpp ends the process when it must take a token that the grammar
+    refuses, so it never gets one.
+    """
+
+    def __init__(self, model: LlamaModel, chain: Any, grammar: Any, allowed: npt.NDArray[np.bool_]) -> None:
+        self._model = model
+        self._chain = chain
+        self._grammar = grammar
+        self._allowed = allowed
+
+    def sample(self, row: int) -> int:
+        started = time.thread_time()
+        token = self._choose(row)
+        native.llama_sampler_accept(self._chain, token)
+        native.llama_sampler_accept(self._grammar, token)
+        if time.thread_time() - started > _MAX_TOKEN_SECONDS:
+            raise InvalidInput("the grammar is too ambiguous: it takes too long to follow")
+        return token
+
+    def _choose(self, row: int) -> int:
+        logits = self._model.logits(row)
+        token = self._pick(_candidates(logits))
+        if self._allowed[token] and self._permitted(_candidates(logits[[token]], [token])).size:
+            return token
+        candidates = self._permitted(_candidates(logits[self._allowed], np.flatnonzero(self._allowed)))
+        if not candidates.size:
+            raise InvalidInput("the model has no token with which the grammar can go on")
+        return self._pick(candidates)
+
+    def _permitted(self, candidates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """Those of the candidates that the grammar allows next."""
+        native.llama_sampler_apply(self._grammar, ctypes.byref(_data_array(candidates)))
+        kept: npt.NDArray[np.void] = candidates[np.isfinite(candidates["logit"])]
+        return kept
+
+    def _pick(self, candidates: npt.NDArray[np.void]) -> int:
+        data = _data_array(candidates)
+        native.llama_sampler_apply(self._chain, ctypes.byref(data))
+        return int(data.data[data.selected].id)
+
+    def close(self) -> None:
+        if self._chain:
+            native.llama_sampler_free(self._chain)
+            native.llama_sampler_free(self._grammar)
+            self._chain = self._grammar = None
+
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+def _candidates(logits: npt.NDArray[np.float32], tokens: npt.ArrayLike | None = None) -> npt.NDArray[np.void]:
+    """An array of llama_token_data; without `tokens` the whole vocabulary."""
+    candidates = np.zeros(len(logits), _CANDIDATE)
+    candidates["id"] = np.arange(len(logits)) if tokens is None else tokens
+    candidates["logit"] = logits
+    return candidates
+
+
+def _data_array(candidates: npt.NDArray[np.void]) -> Any:
+    """A llama_token_data_array over memory that `candidates` owns."""
+    return native.llama_token_data_array(
+        data=_pointer(candidates, native.llama_token_data), size=len(candidates), selected=-1, sorted=False
+    )
 
 
 def make_chain(options: Options, num_ctx: int, num_vocab: int, prompt: Sequence[int]) -> Any:

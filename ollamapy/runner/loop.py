@@ -139,7 +139,7 @@ class Loop:
             request=request,
             num_ctx=num_ctx,
             tokens=list(tokens),
-            sampler=self._model.sampler(request.options, num_ctx, tokens),
+            sampler=self._model.sampler(request.options, num_ctx, tokens, request.grammar, submission.specials),
             text=TextStream(request.options.stop),
             prompt_tokens=tokens,
             num_dropped=dropped,
@@ -204,6 +204,9 @@ class Loop:
         """Samples the next token of a sequence. Trouble with one sequence ends that one only."""
         try:
             self._take_token(sequence, row, sequence.sampler.sample(row))
+        except InvalidInput as error:
+            self._release(sequence)
+            self._events.append(Refusal(sequence.id, "invalid", error.message))
         except Exception as error:  # the seam between one request and all others
             log.exception("sequence failed id=%d", sequence.id)
             self._fail(sequence, f"{type(error).__name__}: {error}")

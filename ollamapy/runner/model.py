@@ -4,7 +4,7 @@ Two engines use it: `llama.py` (llama.cpp) and `echo.py` (no weights). The loop 
 A *slot* is the engine's name for the place of one sequence in the KV pool, 0 to `num_slots` - 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -52,7 +52,7 @@ class Sampler(Protocol):
     """Picks the tokens of one sequence; owns its random numbers and its memory of past tokens."""
 
     def sample(self, row: int) -> int:
-        """The next token from logits row `row` of the last batch; remembers it."""
+        """The next token from logits row `row` of the last batch; remembers it. Raises InvalidInput at a dead end."""
 
     def close(self) -> None: ...
 
@@ -72,8 +72,18 @@ class Model(Protocol):
 
     def is_end(self, token: int) -> bool: ...
 
-    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> Sampler:
-        """A sampler for a request. Raises InvalidInput for options that the engine cannot take."""
+    def sampler(
+        self,
+        options: Options,
+        num_ctx: int,
+        prompt: Sequence[int],
+        grammar: str = "",
+        specials: Collection[int] = (),
+    ) -> Sampler:
+        """A sampler for a request. Raises InvalidInput for options or a grammar that the engine cannot take.
+
+        `specials` are the control tokens that a text of the grammar may be made of.
+        """
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
         """Computes the chunks in one batch. Row k of the logits belongs to the k-th chunk that wants output."""

@@ -49,6 +49,8 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     """Alternatives per token to report; -1 turns log probabilities off."""
     max_repeats: int = 0
     """End the answer when a token has followed itself so often: the model is stuck; 0 never ends it."""
+    grammar: str = ""
+    """GBNF with a rule "root" that the answer must follow, checked by the daemon; "" is none."""
     special_texts: tuple[str, ...] = ()
     """Control tokens that are part of the answer's text: marks of tool calls and channels."""
     wants_tokens: bool = False

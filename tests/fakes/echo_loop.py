@@ -6,7 +6,7 @@ small batch or fewer cells than its books say, and calls back before each step.
 
 import codecs
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fakes.answers import Answer
@@ -28,8 +28,9 @@ from ollamapy.wire.runner import (
 )
 
 MAX_STEPS = 20_000
-SAMPLE_FAILS, START_FAILS, START_REFUSES = 901, 902, 903
-"""Seeds that make the sampler of a request fail: at a token, when it is made, or with InvalidInput."""
+SAMPLE_FAILS, START_FAILS, START_REFUSES, SAMPLE_REFUSES = 901, 902, 903, 904
+"""Seeds that make the sampler of a request fail at a token or when it is made, or refuse with InvalidInput."""
+_FAULTS = {SAMPLE_FAILS: ZeroDivisionError("the sampler broke"), SAMPLE_REFUSES: InvalidInput("a dead end")}
 
 
 class WatchedEcho(EchoModel):
@@ -67,29 +68,31 @@ class WatchedEcho(EchoModel):
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         self.moves.append((slot, start, end, delta))
 
-    def sampler(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> Sampler:
+    def sampler(
+        self, options: Options, num_ctx: int, prompt: Sequence[int], grammar: str = "", specials: Collection[int] = ()
+    ) -> Sampler:
         if options.seed == START_REFUSES:
             raise InvalidInput("the engine cannot take this option")
         if options.seed == START_FAILS:
             raise ZeroDivisionError("no sampler today")
         self.num_open_samplers += 1
-        return _WatchedSampler(self, fails=options.seed == SAMPLE_FAILS)
+        return _WatchedSampler(self, _FAULTS.get(options.seed))
 
 
 class _WatchedSampler:
     """Fails at its third token if it is told to."""
 
-    def __init__(self, model: WatchedEcho, *, fails: bool) -> None:
+    def __init__(self, model: WatchedEcho, fault: Exception | None) -> None:
         self._model = model
-        self._fails = fails
+        self._fault = fault
         self._num_sampled = 0
         self._is_open = True
 
     def sample(self, row: int) -> int:
         assert self._is_open
         self._num_sampled += 1
-        if self._fails and self._num_sampled == 3:
-            raise ZeroDivisionError("the sampler broke")
+        if self._fault and self._num_sampled == 3:
+            raise self._fault
         return self._model.next_token(row)
 
     def close(self) -> None:

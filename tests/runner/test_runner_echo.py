@@ -8,7 +8,7 @@ from fakes.gguf_files import LYING, gguf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamapy.errors import LoadFailed
+from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.echo import END_OF_ANSWER, END_OF_PROMPT, EchoModel, load
 from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.wire.options import Options
@@ -39,6 +39,11 @@ def test_the_answer_is_the_prompt_and_then_the_end() -> None:
 
     assert said == [ord("h"), ord("i"), END_OF_ANSWER]
     assert echo.is_end(END_OF_ANSWER)
+
+
+def test_the_echo_model_refuses_a_grammar() -> None:
+    with pytest.raises(InvalidInput, match="cannot follow a grammar"):
+        model().sampler(Options(), 64, [], 'root ::= "a"')
 
 
 def test_slots_know_nothing_of_each_other() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from fakes.echo_loop import (
     SAMPLE_FAILS,
+    SAMPLE_REFUSES,
     START_FAILS,
     START_REFUSES,
     Served,
@@ -431,6 +432,7 @@ def test_the_reports_count_all_steps_and_tokens() -> None:
         (SAMPLE_FAILS, "internal", "ZeroDivisionError: the sampler broke", "ab"),
         (START_FAILS, "internal", "ZeroDivisionError: no sampler today", ""),
         (START_REFUSES, "invalid", "the engine cannot take this option", ""),
+        (SAMPLE_REFUSES, "invalid", "a dead end", "ab"),
     ],
 )
 def test_a_broken_sampler_ends_its_own_request_only(seed: int, code: str, message: str, text: str) -> None:

@@ -1,0 +1,168 @@
+"""Answers held to a grammar, by llama.cpp on the starter's real weights, at a temperature that leaves it no sense."""
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from fakes.answers import Answer
+from fakes.runner_process import RunnerProcess
+
+from ollamapy.modelfile.grammar import json_grammar, schema_to_grammar, tool_call_grammar
+from ollamapy.wire.options import Options
+from ollamapy.wire.runner import Generate, Load
+
+pytestmark = pytest.mark.weights
+
+CORPUS = Path(__file__).parents[1] / "modelfile" / "grammar" / "schemas.yaml"
+SCHEMAS = {case["name"]: case["schema"] for case in yaml.safe_load(CORPUS.read_text())}
+TRIED = [
+    "capital",
+    "code",
+    "date-time",
+    "discriminated",
+    "enum of anything",
+    "latitude",
+    "odd names",
+    "open with a type",
+    "order",
+    "percent",
+    "review",
+    "short text",
+    "weather tool",
+]
+PROMPT = "<|im_start|>user\nAnswer in JSON: {name}<|im_end|>\n<|im_start|>assistant\n"
+IDS = count(1)
+
+
+@pytest.fixture(scope="module")
+def runner(starter_gguf: Path) -> Iterator[RunnerProcess]:
+    with RunnerProcess() as process:
+        process.load(Load("llama", str(starter_gguf), 1024, 4096, 8))
+        yield process
+        assert process.close() == 0, process.stderr
+
+
+def request(grammar: str, prompt: str = "list", **options: Any) -> Generate:
+    chosen = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "num_predict": 300, **options}
+    return Generate(next(IDS), PROMPT.format(name=prompt), Options(**chosen), 1024, grammar=grammar)
+
+
+def answer(runner: RunnerProcess, grammar: str, **options: Any) -> Answer:
+    (found,) = runner.generate(request(grammar, **options))
+    return found
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_every_answer_that_ends_satisfies_its_schema(runner: RunnerProcess, name: str) -> None:
+    schema = SCHEMAS[name]
+    grammar = schema_to_grammar(schema)
+
+    answers = runner.generate(*(request(grammar, name, seed=seed) for seed in range(4)))
+
+    ended = [found.text for found in answers if found.finished.reason == "stop"]
+    assert ended
+    for text in ended:
+        jsonschema.validate(json.loads(text), schema, format_checker=jsonschema.FormatChecker())
+
+
+def test_an_answer_that_is_cut_short_says_so(runner: RunnerProcess) -> None:
+    found = answer(runner, schema_to_grammar(SCHEMAS["order"]), num_predict=9)
+
+    assert (found.finished.reason, found.finished.num_output) == ("length", 9)
+    assert found.text.startswith("{")
+
+
+def test_an_answer_ends_with_its_value(runner: RunnerProcess) -> None:
+    found = answer(runner, schema_to_grammar({"enum": ["red", "green"]}))
+
+    assert found.text in ('"red"', '"green"')
+    assert found.finished.reason == "stop"
+
+
+def test_json_mode_gives_an_object(runner: RunnerProcess) -> None:
+    answers = runner.generate(*(request(json_grammar(), seed=seed, num_predict=150) for seed in range(4)))
+
+    assert all(found.text.startswith("{") for found in answers)
+    ended = [found.text for found in answers if found.finished.reason == "stop"]
+    assert all(isinstance(json.loads(text), dict) for text in ended)
+
+
+def test_the_starter_makes_a_valid_tool_call(runner: RunnerProcess) -> None:
+    schema = SCHEMAS["weather tool"]
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}]
+
+    found = answer(runner, tool_call_grammar(tools, "hermes"), temperature=0)
+
+    call = json.loads(found.text.removeprefix("<tool_call>\n").removesuffix("\n</tool_call>"))
+    assert call["name"] == "get_weather"
+    jsonschema.validate(call["arguments"], schema)
+
+
+def test_characters_of_several_tokens_are_held_to_the_grammar_as_a_whole(runner: RunnerProcess) -> None:
+    found = answer(runner, schema_to_grammar({"type": "string", "pattern": "^[\u4e00-\u9fff🙂]{3}$"}))
+
+    assert len(json.loads(found.text)) == 3
+
+
+def test_control_tokens_are_not_taken_for_their_names(runner: RunnerProcess) -> None:
+    """The token <|im_start|> adds no text, so an answer made of it would be empty."""
+    found = answer(runner, 'root ::= "<|im_start|>" "a"')
+
+    assert found.text == "<|im_start|>a"
+
+
+def test_the_same_seed_gives_the_same_answer(runner: RunnerProcess) -> None:
+    grammar = schema_to_grammar(SCHEMAS["review"])
+
+    assert answer(runner, grammar, seed=7).text == answer(runner, grammar, seed=7).text
+
+
+def test_constrained_and_free_answers_go_together(runner: RunnerProcess) -> None:
+    """Greedy answers of one batch are those of each alone."""
+    grammar = schema_to_grammar(SCHEMAS["capital"])
+    texts = ["", grammar, "", grammar]
+    alone = [answer(runner, text, temperature=0, num_predict=30).text for text in texts[:2]]
+
+    answers = runner.generate(*(request(text, temperature=0, num_predict=30) for text in texts))
+
+    assert [found.text for found in answers] == alone * 2
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        "root ::= (",
+        "root ::= root",
+        'start ::= "a"',
+        "root ::= nothing",
+        'root ::= "\\q"',
+        "root ::= [^",
+        "root ::= <|nothing|>",
+        'root ::= "a"{99999999999999999999}',
+        "\ud800",
+        " ",
+    ],
+)
+def test_a_grammar_that_llama_cannot_read_is_refused_and_nobody_else_notices(
+    runner: RunnerProcess, grammar: str
+) -> None:
+    bad, good = request("root ::= x", temperature=0), request("", temperature=0, num_predict=3)
+    bad = Generate(bad.id, bad.prompt, bad.options, 1024, grammar=grammar.encode("utf-8", "replace").decode())
+
+    refused, fine = runner.generate(bad, good)
+
+    assert (refused.refusal.code, refused.refusal.message) == ("invalid", "llama.cpp cannot read the grammar")
+    assert fine.finished.num_output == 3
+
+
+def test_a_dead_end_is_a_refusal_and_no_crash(runner: RunnerProcess) -> None:
+    """No bytes spell a character of such a number."""
+    found = answer(runner, 'root ::= "a" [\\U00300000]')
+
+    assert found.text == "a"
+    assert found.refusal.message == "the model has no token with which the grammar can go on"
