@@ -34,14 +34,14 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
     _check_capabilities(subject, request)
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
-    inference.refuse_unbuilt(request)
+    grammar = await inference.grammar_of(request, think)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
         if not request.messages:
             yield _reply(request, done=True, done_reason="load")
             return
-        message = inference.generate_message(services, subject, request, options)
+        message = inference.generate_message(services, subject, request, options, grammar)
         conversation = Conversation(_messages(subject, request), request.tools, think)
         ask = Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only)
         async with aclosing(replies(services, subject, runner, ask, timing, partial(_reply, request))) as chunks:

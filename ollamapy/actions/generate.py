@@ -40,14 +40,14 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
         inference.require_capability(subject, "vision")
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
-    inference.refuse_unbuilt(request)
+    grammar = await inference.grammar_of(request, think)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
         if not request.prompt:
             yield _reply(request, done=True, done_reason="load")
             return
-        ask = _ask(services, subject, request, options, think)
+        ask = _ask(services, subject, request, options, think, grammar)
         answers = replies(services, subject, runner, ask, timing, partial(_reply, request), _context_of(request))
         async with aclosing(answers) as chunks:
             async for chunk in chunks:
@@ -60,8 +60,10 @@ def _check_modes(request: GenerateRequest) -> None:
         raise InvalidInput("raw mode does not support template, system, or context")
 
 
-def _ask(services: Services, subject: Subject, request: GenerateRequest, options: Options, think: Think) -> Ask:
-    message = inference.generate_message(services, subject, request, options)
+def _ask(
+    services: Services, subject: Subject, request: GenerateRequest, options: Options, think: Think, grammar: str
+) -> Ask:
+    message = inference.generate_message(services, subject, request, options, grammar)
     conversation = None
     if request.raw:
         message = msgspec.structs.replace(message, prompt=request.prompt, cut=request.truncate and message.shift)

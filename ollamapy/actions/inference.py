@@ -5,6 +5,7 @@
 Each step is a function here; the two verbs string them together and shape the reply.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -15,6 +16,7 @@ from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, NotFound, Unsupported
+from ollamapy.modelfile.grammar import json_grammar, schema_to_grammar
 from ollamapy.modelfile.options import check_options, merge
 from ollamapy.names import ModelName
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
@@ -118,13 +120,22 @@ def effective_think(subject: Subject, think: Think, sent: str) -> Think:
     return True if think is None else think
 
 
-def refuse_unbuilt(request: GenerateRequest | ChatRequest) -> None:
-    """Raises Unsupported for what later releases bring, so that nothing is ignored in silence."""
-    if request.format not in (None, ""):
-        if request.format != "json" and not isinstance(request.format, dict):
-            raw = json.dumps(json.dumps(request.format))
-            raise Error(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
-        raise Unsupported("structured output (format) is not supported yet")
+async def grammar_of(request: GenerateRequest | ChatRequest, think: Think) -> str:
+    """The grammar that `format` asks for; empty when it asks for none.
+
+    Raises Error for a value that is no format, InvalidInput for a schema that cannot be held, Unsupported together
+    with thinking, so that nothing is ignored in silence.
+    """
+    wanted = request.format
+    if wanted in (None, ""):
+        return ""
+    if wanted != "json" and not isinstance(wanted, dict):
+        raw = json.dumps(json.dumps(wanted))
+        raise Error(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
+    if think:
+        hint = 'send "think": false'
+        raise Unsupported("structured output together with thinking is not supported yet", hint=hint)
+    return json_grammar() if wanted == "json" else await asyncio.to_thread(schema_to_grammar, wanted)
 
 
 # Runner
@@ -161,7 +172,7 @@ def unload(services: Services, subject: Subject) -> None:
 
 
 def generate_message(
-    services: Services, subject: Subject, request: GenerateRequest | ChatRequest, options: Options
+    services: Services, subject: Subject, request: GenerateRequest | ChatRequest, options: Options, grammar: str
 ) -> Generate:
     """What the runner is told, but for the prompt."""
     shift = subject.file.architecture != "deepseek2" if request.shift is None else request.shift
@@ -171,6 +182,7 @@ def generate_message(
         options=options,
         num_ctx=request_num_ctx(options, subject.shape, services.settings),
         shift=shift,
+        grammar=grammar,
         max_repeats=0 if subject.renders == "jinja" else MAX_REPEATS,
         num_top_logprobs=request.top_logprobs if request.logprobs else -1,
     )

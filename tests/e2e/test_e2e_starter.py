@@ -1,5 +1,6 @@
 """The main job on real weights: pull, create, ask, through the daemon and the real llama.cpp."""
 
+import json
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from fakes.daemon_process import DaemonProcess, wait_until
 
@@ -108,3 +110,40 @@ def test_a_client_that_leaves_in_the_middle_of_a_prompt_frees_the_runner(daemon:
         daemon.client.post("/api/generate", json=long, timeout=1.0)
 
     assert "blue" in chat(daemon)["message"]["content"]
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 20},
+        "age": {"type": "integer", "minimum": 0, "maximum": 150},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+def test_an_answer_holds_to_its_schema_even_when_hot(daemon: DaemonProcess) -> None:
+    for seed in range(4):
+        options = {"temperature": 1.0, "seed": seed}
+        messages = [{"role": "user", "content": "Describe a person."}]
+        answer = daemon.post("/api/chat", model="starter", messages=messages, format=SCHEMA, options=options)
+
+        jsonschema.validate(json.loads(answer["message"]["content"]), SCHEMA)
+
+
+def test_json_mode_answers_with_an_object(daemon: DaemonProcess) -> None:
+    body = {"prompt": "A person as JSON:", "format": "json", "options": {"seed": 2, "num_predict": 200}}
+    answer = daemon.post("/api/generate", model="starter", **body)
+
+    if answer["done_reason"] == "stop":
+        assert isinstance(json.loads(answer["response"]), dict)
+    assert answer["response"].lstrip().startswith("{")
+
+
+def test_a_schema_that_cannot_be_held_is_refused_by_name(daemon: DaemonProcess) -> None:
+    body = {"model": "starter", "prompt": "x", "format": {"type": "integer", "multipleOf": 7}}
+    response = daemon.request("POST", "/api/generate", body)
+
+    assert response.status_code == 400
+    assert "multipleOf" in response.json()["error"]

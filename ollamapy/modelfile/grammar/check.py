@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from ollamapy.errors import InvalidInput
 from ollamapy.modelfile.grammar.budget import MAX_GRAMMAR_CHARS, MAX_NESTING, MAX_REPEAT, Budget
 from ollamapy.modelfile.grammar.gbnf import Alt, Chars, Expr, Ref, Repeat, Seq, Text, references
+from ollamapy.modelfile.grammar.probe import probe
+from ollamapy.modelfile.grammar.ranges import inverse, union
 
 _MAX_OPENINGS = 5_000
 """Ways from the start of a rule to its first characters."""
@@ -20,6 +22,8 @@ _LINES = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _COUNT = re.compile(r"\{[ \t]*([0-9]{1,9})[ \t]*(?:(,)[ \t]*([0-9]{1,9})?[ \t]*)?\}")
 _SIMPLE_COUNTS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_DASH = -45
+"""A `-` that is not escaped, which makes a range of its neighbours in a class."""
 _SIZES = {"x": 2, "u": 4, "U": 8}
 _CONTROLS = {"t": "\t", "r": "\r", "n": "\n"}
 
@@ -30,6 +34,7 @@ def check_grammar(text: str) -> None:
         rules = parse(text)
         _check_references(rules)
         _check_openings(rules)
+        probe(rules)
     except InvalidInput as error:
         raise InvalidInput(f"grammar: {error.message}") from error
 
@@ -122,7 +127,7 @@ class _Parser:
         if char == "[":
             return self._class()
         if char == '"':
-            return Text("".join(map(chr, self._codes('"'))))
+            return Text("".join(chr(abs(code)) for code in self._codes('"')))
         if char == ".":
             self._at += 1
             return Chars(((1, 0x10FFFF),))
@@ -130,13 +135,20 @@ class _Parser:
 
     def _class(self) -> Expr:
         self._at += 1
-        if self._peek() == "^":
-            self._at += 1
-        self._at -= 1
+        is_inverse = self._peek() == "^"
+        self._at -= not is_inverse
         codes = self._codes("]")
         if not codes:
             raise self._wrong("an empty class is not supported")
-        return Chars(tuple((code, code) for code in codes[:1]))
+        found: list[tuple[int, int]] = []
+        index = 0
+        while index < len(codes):
+            is_range = codes[index + 1 : index + 2] == [_DASH] and index + 2 < len(codes)
+            first, last = abs(codes[index]), abs(codes[index + 2 * is_range])
+            found.append((min(first, last), max(first, last)))
+            index += 3 if is_range else 1
+        ranges = union(found)
+        return Chars(inverse(ranges) if is_inverse else ranges)
 
     def _codes(self, end: str) -> list[int]:
         """The characters from after the next one to `end`."""
@@ -146,7 +158,7 @@ class _Parser:
             if not char:
                 raise self._wrong(f"expected {end}")
             self._at += 1
-            codes.append(self._escape() if char == "\\" else ord(char))
+            codes.append(self._escape() if char == "\\" else _DASH if char == "-" else ord(char))
         self._at += 1
         return codes
 

@@ -23,6 +23,7 @@ from ollamapy.modelfile.grammar.gbnf import (
 from ollamapy.modelfile.grammar.literals import any_of, json_text
 from ollamapy.modelfile.grammar.local import refuse
 from ollamapy.modelfile.grammar.numbers import Interval, digits_of
+from ollamapy.modelfile.grammar.probe import probe
 from ollamapy.modelfile.grammar.prune import productive, prune
 from ollamapy.modelfile.grammar.reader import NEVER, Reader
 from ollamapy.modelfile.grammar.shapes import Arrays, Conj, Objects, Shape, Strings
@@ -57,7 +58,9 @@ class Converter:
         for path, conj in conjs.items():
             if self.rule(conj).name not in alive:
                 refuse(path, "no value satisfies the schema")
-        return print_rules(prune(self.grammar.rules, root.name), self.grammar.budget)
+        rules = prune(self.grammar.rules, root.name)
+        probe(rules)
+        return print_rules(rules, self.grammar.budget)
 
     def _values(self, conj: Conj) -> Expr:
         shapes = self._reader.shapes(conj)
