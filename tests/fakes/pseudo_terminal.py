@@ -14,11 +14,13 @@ import time
 
 SECONDS = 15.0
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Makes the terminal the program's own, so that Ctrl-C reaches it, and becomes the program."""
+"""Makes the terminal the program's own, so that Ctrl-C reaches it, and becomes the program. Tests that run in the
+background may have been told to ignore the signal."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>78]|\([A-Z0-9])")
 
 
