@@ -7,7 +7,7 @@ from ollamapy.errors import InvalidInput
 
 MAX_NESTING = 64
 """Levels of objects and arrays in a schema; also of groups in a pattern, and of schemas that name schemas."""
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 """Values in a schema, whatever they are."""
 MAX_RULES = 10_000
 MAX_SCHEMAS = 20_000

@@ -114,7 +114,7 @@ def _merged(rules: dict[str, Expr]) -> dict[str, Expr]:
 
 
 def factored(expr: Expr, level: int = 0) -> Expr:
-    """`expr` with what alternatives have in common at their beginning written once: one way to go on instead of many."""
+    """`expr` with what alternatives have in common at their beginning written once: one way to go on, not many."""
     match expr:
         case Seq(parts):
             return seq(*(factored(part, level + 1) for part in parts))
