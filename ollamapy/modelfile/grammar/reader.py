@@ -79,6 +79,7 @@ class Reader:
         for one in left:
             for two in right:
                 self.budget.spend("alternatives")
+                self.budget.spend("steps", 4 * (_num_members(one) + _num_members(two)))
                 shape = one.common(two)
                 if not shape.is_empty:
                     yield shape
@@ -269,6 +270,10 @@ class Reader:
         if not objects.required <= value.keys() or not all(self.allows(objects.names, name) for name in value):
             return False
         return all(self.allows(objects.member(name), item) for name, item in value.items())
+
+
+def _num_members(shape: Shape) -> int:
+    return len(shape.object.properties) if shape.object else 0
 
 
 def _missing(shape: Shape, rival: Shape) -> str | None:

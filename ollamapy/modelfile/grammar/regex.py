@@ -122,15 +122,17 @@ class _Parser:
     def _sequence(self, level: int) -> Node:
         parts = []
         while self._peek() not in ("", "|", ")"):
-            parts.append(self._repeated(self._atom(level)))
+            is_anchor = self._peek() in ("^", "$")
+            atom = self._atom(level)
+            if is_anchor and self._count():
+                raise self.wrong("an anchor cannot be repeated")
+            parts.append(self._repeated(atom))
         return parts[0] if len(parts) == 1 else Cat(tuple(parts))
 
     def _repeated(self, body: Node) -> Node:
         count = self._count()
         if count is None:
             return body
-        if isinstance(body, Edge):
-            raise self.wrong("an anchor cannot be repeated")
         low, high = count
         if max(low, high or 0) > MAX_REPEAT:
             raise self.wrong(f"more than {MAX_REPEAT} repetitions are not supported")
