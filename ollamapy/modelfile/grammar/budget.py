@@ -9,8 +9,10 @@ MAX_NESTING = 64
 """Levels of objects and arrays in a schema; also of groups in a pattern, and of schemas that name schemas."""
 MAX_NODES = 20_000
 """Values in a schema, whatever they are."""
+MAX_TEXT_CHARS = 500_000
+"""Characters of all names and texts in a schema."""
 MAX_RULES = 10_000
-MAX_SCHEMAS = 20_000
+MAX_SCHEMAS = 10_000
 """Schemas that are read, once more for every set of schemas that must hold together."""
 MAX_SHAPES = 10_000
 """Alternatives that a schema may have when its `anyOf` and `oneOf` are multiplied out."""

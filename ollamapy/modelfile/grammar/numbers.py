@@ -116,8 +116,6 @@ def _same_length(low: str | None, high: str | None, length: int) -> Expr:
 
 def _split(first: int, last: int, has_low: bool, has_high: bool) -> list[tuple[int, int, bool, bool]]:
     """The digits from `first` to `last` in runs, and whether a run is at the lower and the upper bound."""
-    if first > last:
-        return []
     if first == last:
         return [(first, last, has_low, has_high)]
     start, end = first + has_low, last - has_high

@@ -176,7 +176,7 @@ class Reader:
             mine, shared = getattr(shape, kind), getattr(meeting, kind)
             if not shared or not self._is_possible(replace(NOBODY, **{kind: shared}), _DEPTH_OF_PROOF):
                 kept[kind] = mine
-            elif missing := _missing(shape, rival) if kind == "object" else None:
+            elif kind == "object" and (missing := _missing(mine, getattr(rival, kind))):
                 kept[kind] = mine.common(Objects(properties=((missing, NEVER),)))
             elif shared == mine:
                 kept[kind] = None
@@ -276,11 +276,9 @@ def _num_members(shape: Shape) -> int:
     return len(shape.object.properties) if shape.object else 0
 
 
-def _missing(shape: Shape, rival: Shape) -> str | None:
-    """A member that objects of `rival` have and those of `shape` can do without."""
-    if not (shape.object and rival.object):
-        return None
-    return min(rival.object.required - shape.object.required, default=None)
+def _missing(mine: Objects, rival: Objects) -> str | None:
+    """A member that objects of `rival` have and those of `mine` can do without."""
+    return min(rival.required - mine.required, default=None)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ollamapy.modelfile.grammar.budget import MAX_NESTING, MAX_NODES
+from ollamapy.modelfile.grammar.budget import MAX_NESTING, MAX_NODES, MAX_TEXT_CHARS
 from ollamapy.modelfile.grammar.local import refuse
 
 _MAX_INTEGER_BITS = 4096
@@ -11,15 +11,23 @@ _MAX_INTEGER_BITS = 4096
 
 def survey(schema: Any) -> None:
     """Raises InvalidInput for what would be too much for the code that reads schemas."""
-    level, depth, num_nodes = [schema], 0, 0
+    level, depth, num_nodes, num_chars = [schema], 0, 0, 0
     while level:
         num_nodes += len(level)
+        num_chars += sum(map(_num_chars, level))
         if depth > MAX_NESTING:
             refuse("$", f"more than {MAX_NESTING} levels of objects and lists are not supported")
         if num_nodes > MAX_NODES:
             refuse("$", f"more than {MAX_NODES} values are not supported")
+        if num_chars > MAX_TEXT_CHARS:
+            refuse("$", f"more than {MAX_TEXT_CHARS} characters are not supported")
         level = [child for value in level for child in _children(value)]
         depth += 1
+
+
+def _num_chars(value: Any) -> int:
+    """The characters of a text, or of the names of members."""
+    return len(value) if isinstance(value, str) else sum(map(len, value)) if isinstance(value, dict) else 0
 
 
 def _children(value: Any) -> list[Any]:

@@ -26,7 +26,7 @@ TAKES_ANYTHING = ("anything", "anything at all")
 HARD_TO_MEET = ("two patterns",)
 """Values made at random all but never satisfy these; the corpus has examples."""
 QUICK = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
