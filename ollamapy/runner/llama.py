@@ -37,8 +37,8 @@ _KV_TYPE_BITS = {
     "q5_1": 6,
     "q8_0": 8.5,
 }
-_MAX_TOKEN_SECONDS = 1.0
-"""CPU time to hold one token to a grammar; fifty times what it usually takes."""
+_MAX_TOKEN_SECONDS = 2.0
+"""CPU time to hold one token to a grammar; a hundred times what it usually takes."""
 _LOG_DEBUG = 1
 _FLASH = {None: -1, False: 0, True: 1}
 

@@ -166,32 +166,3 @@ def test_a_dead_end_is_a_refusal_and_no_crash(runner: RunnerProcess) -> None:
 
     assert found.text == "a"
     assert found.refusal.message == "the model has no token with which the grammar can go on"
-
-
-EXTREME: dict[str, Any] = {
-    "a long list of texts": {"enum": [f"{n * 7919:x}" for n in range(15_000)]},
-    "many optional members": {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(500)}},
-    "a long string": {"type": "string", "minLength": 999_000, "maxLength": 1_000_000},
-    "many items": {"type": "array", "minItems": 100_000, "items": {"type": "array", "maxItems": 99_999}},
-    "a counted pattern": {"type": "string", "pattern": "^[a-z ]+$", "maxLength": 3_000},
-    "many alternatives": {"anyOf": [{"type": "object", "properties": {f"p{n}": {}}} for n in range(300)]},
-}
-
-
-@pytest.mark.parametrize("name", EXTREME)
-def test_the_largest_grammars_are_read_and_followed(runner: RunnerProcess, name: str) -> None:
-    found = answer(runner, schema_to_grammar(EXTREME[name]), num_predict=8)
-
-    assert found.finished.num_output > 1
-
-
-def test_a_grammar_that_takes_too_long_ends_its_own_answer_only(runner: RunnerProcess) -> None:
-    """Its ways to go on double with every q. The daemon refuses such a grammar; this is the runner's own guard."""
-    slow = request('root ::= "q" root "c" | "q" root "d" | "x"', temperature=0)
-    slow = Generate(slow.id, "qjqjqjqjqjqjqjqj", slow.options, 1024, grammar=slow.grammar)
-    fine = request("", temperature=0, num_predict=3)
-
-    refused, free = runner.generate(slow, fine)
-
-    assert refused.refusal.message == "the grammar is too ambiguous: it takes too long to follow"
-    assert free.finished.num_output == 3
