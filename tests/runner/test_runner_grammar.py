@@ -36,6 +36,7 @@ TRIED = [
     "weather tool",
 ]
 PROMPT = "<|im_start|>user\nAnswer in JSON: {name}<|im_end|>\n<|im_start|>assistant\n"
+CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER
 IDS = count(1)
 
 
@@ -67,7 +68,7 @@ def test_every_answer_that_ends_satisfies_its_schema(runner: RunnerProcess, name
     ended = [found.text for found in answers if found.finished.reason == "stop"]
     assert ended
     for text in ended:
-        jsonschema.validate(json.loads(text), schema, format_checker=jsonschema.FormatChecker())
+        jsonschema.validate(json.loads(text), schema, format_checker=CHECKER)
 
 
 def test_an_answer_that_is_cut_short_says_so(runner: RunnerProcess) -> None:
