@@ -4,6 +4,7 @@
     json_grammar        any JSON object
     tool_call_grammar   a valid call of an offered tool
     check_grammar       whether a stranger's GBNF text is safe to hand to an engine
+    with_prefix         a text before what a grammar accepts
 
 Never imports an engine. Whatever the input, it ends within about a second, with a grammar or with InvalidInput.
 """
@@ -16,12 +17,13 @@ from ollamapy.modelfile.grammar.budget import Budget
 from ollamapy.modelfile.grammar.check import check_grammar
 from ollamapy.modelfile.grammar.convert import Converter
 from ollamapy.modelfile.grammar.gbnf import Grammar, print_rules
+from ollamapy.modelfile.grammar.prefix import with_prefix
 from ollamapy.modelfile.grammar.prune import prune
 from ollamapy.modelfile.grammar.shapes import Place
 from ollamapy.modelfile.grammar.survey import survey
 from ollamapy.modelfile.grammar.tools import STYLES, tool_call_grammar
 
-__all__ = ["STYLES", "check_grammar", "json_grammar", "schema_to_grammar", "tool_call_grammar"]
+__all__ = ["STYLES", "check_grammar", "json_grammar", "schema_to_grammar", "tool_call_grammar", "with_prefix"]
 
 
 def schema_to_grammar(schema: Any, *, where: str = "format") -> str:
