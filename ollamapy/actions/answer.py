@@ -23,7 +23,7 @@ from ollamapy.modelfile.tools.found import Call, Found, join
 from ollamapy.modelfile.tools.generic import DEFAULT_TAG
 from ollamapy.modelfile.tools.machine import ToolParser
 from ollamapy.wire.native import DebugInfo, Logprob, Think, ToolCall, ToolCallFunction, TopLogprob
-from ollamapy.wire.runner import Finished, Generate, Output, TokenLogprob
+from ollamapy.wire.runner import Finished, Generate, Output, Thinking, TokenLogprob
 
 R = TypeVar("R")
 
@@ -121,6 +121,7 @@ async def replies(
                         done_reason=finished.reason,
                         logprobs=whole.logprobs,
                         prompt_dropped_count=num_dropped,
+                        thinking_cut=finished.is_thinking_cut,
                         **collector.fields(whole.found),
                         **timing.durations(finished),
                         **of_end(finished),
@@ -156,10 +157,11 @@ async def _prompt(services: Services, subject: Subject, runner: Runner, ask: Ask
 async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
     form = _format(subject, ask)
     tags = _think_tags(subject, ask, form)
-    splitter = ThinkingSplitter(*tags, is_inside=prompt.rstrip().endswith(tags[0])) if tags else None
+    thinking = _thinking(tags, form, prompt, ask.generate)
+    splitter = ThinkingSplitter(*tags, is_inside=thinking.is_open) if tags and thinking else None
     reader = _Reader(splitter, _parser(ask, form))
     specials = (*tags, *(form.marks if form and form.needs_special else ()))
-    generate = msgspec.structs.replace(ask.generate, prompt=prompt, special_texts=specials)
+    generate = msgspec.structs.replace(ask.generate, prompt=prompt, special_texts=specials, thinking=thinking)
     has_begun = False
     try:
         async with contextlib.aclosing(runner.generate(generate)) as events:
@@ -235,6 +237,19 @@ def _think_tags(subject: Subject, ask: Ask, form: Format | None) -> tuple[str, .
         return ()
     of_go = subject.go.thinking_tags if subject.renders == "go" and subject.go else ("", "")
     return of_go if all(of_go) else thinking_tags(subject.file.chat_template or "") or _THINK_TAGS
+
+
+def _thinking(tags: tuple[str, ...], form: Format | None, prompt: str, generate: Generate) -> Thinking | None:
+    """Where the reasoning of the answer stands, and how the runner is to end it at its budget."""
+    budget = generate.options.think_budget
+    if tags:
+        opening, closing = tags
+        is_open = prompt.rstrip().endswith(opening)
+        return Thinking(opening, closing, f"\n{closing}\n\n", is_open, budget)
+    if form and form.reasoning:
+        opening, closing = form.reasoning
+        return Thinking(opening, closing, closing if generate.grammar else closing + form.header, budget=budget)
+    return None
 
 
 def _logprob(item: TokenLogprob) -> Logprob:

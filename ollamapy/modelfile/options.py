@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, Kind] = {
     "num_keep": "integer",
     "seed": "integer",
     "num_predict": "integer",
+    "think_budget": "integer",
     "top_k": "integer",
     "top_p": "float32",
     "min_p": "float32",

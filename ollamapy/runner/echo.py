@@ -138,6 +138,12 @@ class _EchoSampler:
     def sample(self, row: int) -> int:
         return self._model.next_token(row)
 
+    def choose_free(self, row: int) -> int:
+        return self._model.next_token(row)
+
+    def accept_free(self, token: int) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ollamapy.errors import InvalidInput
-from ollamapy.runner.model import Chunk, Decoded, Model
+from ollamapy.runner.model import Chunk, Decoded, Model, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.scheduler import Planned, Scheduler, Step
 from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
+from ollamapy.runner.thinking import ThinkingGate, ThinkingSampler
 from ollamapy.runner.threads import IdleCores, ThreadControl
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
 
@@ -135,16 +136,32 @@ class Loop:
                 raise _TooLong(len(tokens), num_ctx)
             cut = cut_prompt(tokens, num_ctx, request.options.num_keep, self._model.info.adds_bos)
             tokens, dropped = cut, len(tokens) - len(cut)
+        gate = _gate(request)
         return Sequence(
             request=request,
             num_ctx=num_ctx,
             tokens=list(tokens),
-            sampler=self._model.sampler(request.options, num_ctx, tokens, request.grammar, submission.specials),
+            sampler=self._sampler(submission, num_ctx, tokens, gate),
+            gate=gate,
             text=TextStream(request.options.stop),
             prompt_tokens=tokens,
             num_dropped=dropped,
             submitted=submission.received,
             specials=submission.specials,
+        )
+
+    def _sampler(self, submission: Submission, num_ctx: int, prompt: list[int], gate: ThinkingGate | None) -> Sampler:
+        """The sampler of a request, behind its gate if it has one."""
+        model, request, specials = self._model, submission.request, submission.specials
+        sampler = model.sampler(request.options, num_ctx, prompt, request.grammar, specials)
+        if not gate:
+            return sampler
+        return ThinkingSampler(
+            sampler,
+            gate,
+            encode=lambda text: model.tokenize(text, False),
+            piece=lambda token: specials.get(token) or model.piece(token),
+            is_end=model.is_end,
         )
 
     def _cancel(self, request_id: int) -> None:
@@ -301,6 +318,14 @@ class _Meter:
         return stats
 
 
+def _gate(request: Generate) -> ThinkingGate | None:
+    """Only a grammar or a budget needs to know where the reasoning ends."""
+    thinking = request.thinking
+    if thinking is None or not (request.grammar or thinking.budget >= 0):
+        return None
+    return ThinkingGate(thinking, is_held=bool(request.grammar))
+
+
 def _chunk(planned: Planned) -> Chunk:
     sequence, start = planned.sequence, planned.sequence.num_computed
     return Chunk(sequence.slot, start, sequence.tokens[start : start + planned.count], planned.is_last)
@@ -318,5 +343,6 @@ def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
         prompt_seconds=answered - started,
         output_seconds=now - answered,
         queue_seconds=started - sequence.submitted,
+        is_thinking_cut=sequence.gate is not None and sequence.gate.is_cut,
         tokens=(*sequence.prompt_tokens, *sequence.answer) if sequence.request.wants_tokens else (),
     )

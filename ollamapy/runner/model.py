@@ -54,6 +54,12 @@ class Sampler(Protocol):
     def sample(self, row: int) -> int:
         """The next token from logits row `row` of the last batch; remembers it. Raises InvalidInput at a dead end."""
 
+    def choose_free(self, row: int) -> int:
+        """The next token as if there were no grammar; remembers nothing."""
+
+    def accept_free(self, token: int) -> None:
+        """Remembers a token that the grammar, if there is one, must not see."""
+
     def close(self) -> None: ...
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 
 from ollamapy.runner.model import Sampler
 from ollamapy.runner.text import TextStream
+from ollamapy.runner.thinking import ThinkingGate
 from ollamapy.wire.runner import Generate, TokenLogprob
 
 
@@ -34,6 +35,8 @@ class Sequence:
     submitted: float
     specials: Mapping[int, bytes] = field(default_factory=dict)
     """Control tokens that are part of the answer's text."""
+    gate: ThinkingGate | None = None
+    """Where its reasoning ends, if anybody must know."""
     stage: Stage = Stage.WAITING
     slot: int = -1
     num_computed: int = 0

@@ -106,6 +106,7 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     """A chunk or the last object, in Ollama's order of fields. Durations are nanoseconds.
 
     `prompt_dropped_count` tokens of the prompt were left out to make it fit; Ollama drops them without a word.
+    `thinking_cut` says that `think_budget` (or a format that had to come) ended the reasoning.
     `warning` says what could not be read as a call of a tool, and is content for that reason.
     """
 
@@ -124,6 +125,7 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     eval_count: int = 0
     eval_duration: int = 0
     prompt_dropped_count: int = 0
+    thinking_cut: bool = False
     warning: str = ""
     logprobs: tuple[Logprob, ...] = ()
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
@@ -151,6 +153,7 @@ class ChatResponse(_Response, frozen=True, kw_only=True):
     eval_count: int = 0
     eval_duration: int = 0
     prompt_dropped_count: int = 0
+    thinking_cut: bool = False
     warning: str = ""
     logprobs: tuple[Logprob, ...] = ()
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")

@@ -18,6 +18,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     num_keep: int = 4
     seed: int = -1
     num_predict: int = -1
+    think_budget: int = -1
     top_k: int = 40
     top_p: float = 0.9
     min_p: float = 0.0

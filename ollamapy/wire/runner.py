@@ -32,6 +32,20 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     kv_type: str = "f16"
 
 
+class Thinking(msgspec.Struct, frozen=True):
+    """How the answer writes its reasoning: between `opening` and `closing`, at its start.
+
+    With `is_open` the prompt has opened it already. After `budget` tokens of reasoning the runner closes it; -1 never.
+    It then writes `ending`, which holds `closing`; "" is `closing` alone.
+    """
+
+    opening: str
+    closing: str
+    ending: str = ""
+    is_open: bool = False
+    budget: int = -1
+
+
 class Generate(msgspec.Struct, frozen=True, tag=True):
     """Continue `prompt`. `context` holds token ids whose text goes before it. `num_ctx` caps this request alone."""
 
@@ -50,7 +64,11 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     max_repeats: int = 0
     """End the answer when a token has followed itself so often: the model is stuck; 0 never ends it."""
     grammar: str = ""
-    """GBNF with a rule "root" that the answer must follow, checked by the daemon; "" is none."""
+    """GBNF that the answer must follow, checked by the daemon; "" is none."""
+    grammar_root: str = "root"
+    """The rule of the grammar to begin with."""
+    thinking: Thinking | None = None
+    """Reasoning that may come before what the grammar holds; None is none."""
     special_texts: tuple[str, ...] = ()
     """Control tokens that are part of the answer's text: marks of tool calls and channels."""
     wants_tokens: bool = False
@@ -130,6 +148,8 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     prompt_seconds: float = 0.0
     output_seconds: float = 0.0
     queue_seconds: float = 0.0
+    is_thinking_cut: bool = False
+    """The reasoning was closed by the runner, not by the model."""
     tokens: tuple[int, ...] = ()
 
 

@@ -272,6 +272,22 @@ def test_thinking_between_the_templates_tags_is_told_apart(
     assert plain["content"] == "<reason>hm</reason>four"
 
 
+def test_a_think_budget_ends_the_thinking_and_says_so(shared: DaemonProcess, templated: Callable[..., str]) -> None:
+    """The answer goes on after the tag: echo writes what comes next in its prompt, the tag or not."""
+    template = "{{ range .Messages }}{{ if .Thinking }}<reason>{{ .Thinking }}</reason>{{ end }}{{ .Content }}{{ end }}"
+    name = templated("budgeted", template)
+    messages = [{"role": "user", "content": "<reason>0123456789" + "." * 20 + "four"}]
+
+    cut = shared.post("/api/chat", model=name, messages=messages, options={"think_budget": 4})
+    whole = shared.post("/api/chat", model=name, messages=messages, options={"think_budget": 400})
+
+    assert cut["message"]["thinking"] == "0123\n"
+    assert cut["message"]["content"].endswith("four")
+    assert cut["thinking_cut"]
+    assert whole["message"]["thinking"].endswith("four")
+    assert "thinking_cut" not in whole
+
+
 def test_the_oldest_messages_go_when_a_chat_does_not_fit_and_the_answer_says_so(
     shared: DaemonProcess, templated: Callable[..., str]
 ) -> None:

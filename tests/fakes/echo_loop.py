@@ -95,6 +95,12 @@ class _WatchedSampler:
             raise self._fault
         return self._model.next_token(row)
 
+    def choose_free(self, row: int) -> int:
+        return self._model.next_token(row)
+
+    def accept_free(self, token: int) -> None:
+        assert self._is_open
+
     def close(self) -> None:
         self._model.num_open_samplers -= self._is_open
         self._is_open = False

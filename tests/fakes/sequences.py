@@ -12,6 +12,12 @@ class NoSampler:
     def sample(self, row: int) -> int:
         raise AssertionError("nothing decodes here")
 
+    def choose_free(self, row: int) -> int:
+        raise AssertionError("nothing decodes here")
+
+    def accept_free(self, token: int) -> None:
+        raise AssertionError("nothing decodes here")
+
     def close(self) -> None:
         pass
 

@@ -38,7 +38,8 @@ class Format:
 
     `marks` are the texts that a parser looks for and that may be single tokens. `has_channels`: the parser finds the
     thinking too, so it is needed without tools as well, and no other may split it off. `ends` are tokens that end an
-    answer after a call; the model's vocabulary or its PARAMETER stop should list them.
+    answer after a call; the model's vocabulary or its PARAMETER stop should list them. With channels, `reasoning` is
+    what stands before and after the thinking, and `header` what the content begins with.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Format:
     needs_special: bool = False
     has_channels: bool = False
     ends: tuple[str, ...] = ()
+    reasoning: tuple[str, str] | None = None
+    header: str = ""
 
 
 def _no_calls(tools: Sequence[Tool]) -> ToolParser:
@@ -54,7 +57,14 @@ def _no_calls(tools: Sequence[Tool]) -> ToolParser:
 
 
 HARMONY = Format(
-    "harmony", harmony.new, harmony.MARKS, needs_special=True, has_channels=True, ends=("<|call|>", "<|return|>")
+    "harmony",
+    harmony.new,
+    harmony.MARKS,
+    needs_special=True,
+    has_channels=True,
+    ends=("<|call|>", "<|return|>"),
+    reasoning=harmony.REASONING,
+    header=harmony.HEADER,
 )
 FUNCTIONGEMMA = Format(
     "functiongemma",

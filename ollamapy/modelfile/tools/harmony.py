@@ -21,6 +21,9 @@ _MESSAGE = "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>")
 _BEGINNINGS = ("<|start|>", "<|channel|>")
 MARKS = (*_BEGINNINGS, "<|constrain|>", _MESSAGE, *_ENDS)
+REASONING = ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant")
+HEADER = "<|channel|>final<|message|>"
+"""Of the content, after `<|start|>assistant`."""
 _HEADERS = (*_BEGINNINGS, " to=", "assistant<|")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
