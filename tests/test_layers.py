@@ -47,6 +47,8 @@ DOORS: dict[str, frozenset[str]] = {
     "server.daemon": frozenset({"store", "remotes", "pool", "engines"}),
     "cli.daemon": frozenset({"server"}),
     "runner.llama": frozenset({"llama_cpp"}),
+    "runner.batch": frozenset({"llama_cpp"}),
+    "runner.sampler": frozenset({"llama_cpp"}),
 }
 
 # Module: what it may import inside a function only, because the import is slow and most callers do without.

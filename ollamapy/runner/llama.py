@@ -1,4 +1,4 @@
-"""The llama.cpp engine: one model, one context, one unified KV pool. The only module that imports llama_cpp.
+"""The llama.cpp engine: one model, one context, one unified KV pool.
 
 Lives in runner processes only: an assertion or a crash in native code ends this process and no other.
 Arrays of the batch are allocated once; samplers are native, so nothing here costs time per vocabulary entry.
@@ -6,8 +6,6 @@ Arrays of the batch are allocated once; samplers are native, so nothing here cos
 
 import ctypes
 import os
-import secrets
-import time
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamapy.errors import InvalidInput, LoadFailed
+from ollamapy.runner.batch import Batch
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
+from ollamapy.runner.sampler import GrammarSampler, LlamaSampler, Logits, make_chain
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Load, TokenLogprob
 
@@ -37,8 +37,6 @@ _KV_TYPE_BITS = {
     "q5_1": 6,
     "q8_0": 8.5,
 }
-_MAX_TOKEN_SECONDS = 2.0
-"""CPU time to hold one token to a grammar; a hundred times what it usually takes."""
 _LOG_DEBUG = 1
 _FLASH = {None: -1, False: 0, True: 1}
 
@@ -148,7 +146,8 @@ class LlamaModel:
         if request.adapters:
             self._apply_adapters(request.adapters)
         self.info = self._describe(request)
-        self._batch = _Batch(native.llama_n_batch(context))
+        self._batch = Batch(native.llama_n_batch(context))
+        self._logits = Logits(context, self._batch, self._num_vocab)
         self._pieces: dict[int, bytes] = {}
         self._warm_up()
 
@@ -249,15 +248,15 @@ class LlamaModel:
         prompt: Sequence[int],
         grammar: str = "",
         specials: Collection[int] = (),
-    ) -> "LlamaSampler | GrammarSampler":
+    ) -> LlamaSampler | GrammarSampler:
         if not grammar:
-            return LlamaSampler(self, make_chain(options, num_ctx, self._num_vocab, prompt))
+            return LlamaSampler(self._logits, make_chain(options, num_ctx, self._num_vocab, prompt))
         rules = native.llama_sampler_init_grammar(self._vocab, grammar.encode("utf-8", "replace"), b"root")
         if not rules:
             raise InvalidInput("llama.cpp cannot read the grammar")
         allowed = self._speakable.copy()
         allowed[list(specials)] = True
-        return GrammarSampler(self, make_chain(options, num_ctx, self._num_vocab, prompt), rules, allowed)
+        return GrammarSampler(self._logits, make_chain(options, num_ctx, self._num_vocab, prompt), rules, allowed)
 
     @cached_property
     def _speakable(self) -> npt.NDArray[np.bool_]:
@@ -270,14 +269,9 @@ class LlamaModel:
             ]
         )
 
-    def sample(self, chain: Any, row: int) -> int:
-        """The token that `chain` picks from logits row `row`; the chain remembers it."""
-        return int(native.llama_sampler_sample(chain, self._context, self._batch.outputs[row]))
-
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """A copy of logits row `row`, shape (vocabulary,)."""
-        pointer = native.llama_get_logits_ith(self._context, self._batch.outputs[row])
-        return np.ctypeslib.as_array(pointer, (self._num_vocab,)).copy()
+        return self._logits.row(row)
 
     def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob:
         logits = self.logits(row).astype(np.float64)
@@ -305,162 +299,3 @@ class LlamaModel:
     def close(self) -> None:
         native.llama_free(self._context)
         native.llama_model_free(self._model)
-
-
-class LlamaSampler:
-    """A native sampler chain of one sequence."""
-
-    def __init__(self, model: LlamaModel, chain: Any) -> None:
-        self._model = model
-        self._chain = chain
-
-    def sample(self, row: int) -> int:
-        return self._model.sample(self._chain, row)
-
-    def close(self) -> None:
-        if self._chain:
-            native.llama_sampler_free(self._chain)
-            self._chain = None
-
-
-class GrammarSampler:
-    """A sampler chain whose choice must follow a grammar.
-
-    A token is chosen without the grammar first, because asking it about one token is cheap; only if it says no, it is
-    asked about all and the choice is made again. llama.cpp ends the process when it must take a token that the grammar
-    refuses, so it never gets one.
-    """
-
-    def __init__(self, model: LlamaModel, chain: Any, grammar: Any, allowed: npt.NDArray[np.bool_]) -> None:
-        self._model = model
-        self._chain = chain
-        self._grammar = grammar
-        self._allowed = allowed
-
-    def sample(self, row: int) -> int:
-        started = time.thread_time()
-        token = self._choose(row)
-        native.llama_sampler_accept(self._chain, token)
-        native.llama_sampler_accept(self._grammar, token)
-        if time.thread_time() - started > _MAX_TOKEN_SECONDS:
-            raise InvalidInput("the grammar is too ambiguous: it takes too long to follow")
-        return token
-
-    def _choose(self, row: int) -> int:
-        logits = self._model.logits(row)
-        token = self._pick(_candidates(logits))
-        if self._allowed[token] and self._permitted(_candidates(logits[[token]], [token])).size:
-            return token
-        candidates = self._permitted(_candidates(logits[self._allowed], np.flatnonzero(self._allowed)))
-        if not candidates.size:
-            raise InvalidInput("the model has no token with which the grammar can go on")
-        return self._pick(candidates)
-
-    def _permitted(self, candidates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """Those of the candidates that the grammar allows next."""
-        native.llama_sampler_apply(self._grammar, ctypes.byref(_data_array(candidates)))
-        kept: npt.NDArray[np.void] = candidates[np.isfinite(candidates["logit"])]
-        return kept
-
-    def _pick(self, candidates: npt.NDArray[np.void]) -> int:
-        data = _data_array(candidates)
-        native.llama_sampler_apply(self._chain, ctypes.byref(data))
-        return int(data.data[data.selected].id)
-
-    def close(self) -> None:
-        if self._chain:
-            native.llama_sampler_free(self._chain)
-            native.llama_sampler_free(self._grammar)
-            self._chain = self._grammar = None
-
-
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-
-
-def _candidates(logits: npt.NDArray[np.float32], tokens: npt.ArrayLike | None = None) -> npt.NDArray[np.void]:
-    """An array of llama_token_data; without `tokens` the whole vocabulary."""
-    candidates = np.zeros(len(logits), _CANDIDATE)
-    candidates["id"] = np.arange(len(logits)) if tokens is None else tokens
-    candidates["logit"] = logits
-    return candidates
-
-
-def _data_array(candidates: npt.NDArray[np.void]) -> Any:
-    """A llama_token_data_array over memory that `candidates` owns."""
-    return native.llama_token_data_array(
-        data=_pointer(candidates, native.llama_token_data), size=len(candidates), selected=-1, sorted=False
-    )
-
-
-def make_chain(options: Options, num_ctx: int, num_vocab: int, prompt: Sequence[int]) -> Any:
-    """A sampler chain in llama.cpp's own order: penalties, top-k, typical, top-p, min-p, temperature, choice."""
-    chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
-
-    def add(sampler: Any) -> None:
-        native.llama_sampler_chain_add(chain, sampler)
-
-    last_n = num_ctx if options.repeat_last_n < 0 else options.repeat_last_n
-    if last_n and (options.repeat_penalty != 1.0 or options.frequency_penalty or options.presence_penalty):
-        penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
-        add(native.llama_sampler_init_penalties(num_vocab, last_n, *penalties))
-        for token in prompt[-last_n:]:
-            native.llama_sampler_accept(chain, token)
-    if options.temperature <= 0:
-        add(native.llama_sampler_init_greedy())
-        return chain
-    if options.top_k > 0:
-        add(native.llama_sampler_init_top_k(options.top_k))
-    if options.typical_p < 1.0:
-        add(native.llama_sampler_init_typical(options.typical_p, 1))
-    if options.top_p < 1.0:
-        add(native.llama_sampler_init_top_p(options.top_p, 1))
-    if options.min_p > 0.0:
-        add(native.llama_sampler_init_min_p(options.min_p, 1))
-    add(native.llama_sampler_init_temp(options.temperature))
-    seed = secrets.randbits(32) if options.seed < 0 else options.seed & 0xFFFFFFFF
-    add(native.llama_sampler_init_dist(seed))
-    return chain
-
-
-class _Batch:
-    """A llama_batch over numpy arrays that are allocated once. `outputs[row]` is the batch index of a logits row."""
-
-    def __init__(self, size: int) -> None:
-        self._token = np.zeros(size, np.int32)
-        self._pos = np.zeros(size, np.int32)
-        self._slot = np.zeros(size, np.int32)
-        self._num_slots = np.ones(size, np.int32)
-        self._wants = np.zeros(size, np.int8)
-        self._batch = native.llama_batch()
-        self._batch.embd = None
-        self._batch.token = _pointer(self._token, ctypes.c_int32)
-        self._batch.pos = _pointer(self._pos, ctypes.c_int32)
-        self._batch.n_seq_id = _pointer(self._num_slots, ctypes.c_int32)
-        self._batch.logits = _pointer(self._wants, ctypes.c_int8)
-        base, width = self._slot.ctypes.data, self._slot.itemsize
-        self._slot_pointers = (ctypes.POINTER(ctypes.c_int32) * size)(
-            *(ctypes.cast(base + k * width, ctypes.POINTER(ctypes.c_int32)) for k in range(size))
-        )
-        self._batch.seq_id = ctypes.cast(self._slot_pointers, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
-        self.outputs: list[int] = []
-
-    def fill(self, chunks: Sequence[Chunk]) -> Any:
-        """The batch of `chunks`, one after the other."""
-        at = 0
-        self.outputs = []
-        for chunk in chunks:
-            end = at + len(chunk.tokens)
-            self._token[at:end] = chunk.tokens
-            self._pos[at:end] = np.arange(chunk.start, chunk.start + end - at) if end - at > 1 else chunk.start
-            self._slot[at:end] = chunk.slot
-            self._wants[at:end] = 0
-            if chunk.wants_output:
-                self._wants[end - 1] = 1
-                self.outputs.append(end - 1)
-            at = end
-        self._batch.n_tokens = at
-        return self._batch
-
-
-def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
-    return array.ctypes.data_as(ctypes.POINTER(kind))

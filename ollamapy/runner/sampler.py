@@ -1,0 +1,168 @@
+"""Choosing tokens: native sampler chains, alone or under a grammar, over the logits of the last step.
+
+Owns the chains of llama.cpp and frees them. Must never touch the KV pool or decode.
+"""
+
+import ctypes
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp.llama_cpp as native
+import numpy as np
+import numpy.typing as npt
+
+from ollamapy.errors import InvalidInput
+from ollamapy.runner.batch import Batch, pointer
+from ollamapy.wire.options import Options
+
+_MAX_TOKEN_SECONDS = 2.0
+"""CPU time to hold one token to a grammar; a hundred times what it usually takes."""
+
+
+class Logits:
+    """The logits of the last step. Row k belongs to the batch's k-th output."""
+
+    def __init__(self, context: Any, batch: Batch, num_vocab: int) -> None:
+        self._context = context
+        self._batch = batch
+        self.num_vocab = num_vocab
+
+    def row(self, row: int) -> npt.NDArray[np.float32]:
+        """A copy of one row, shape (vocabulary,)."""
+        values = native.llama_get_logits_ith(self._context, self._batch.outputs[row])
+        return np.ctypeslib.as_array(values, (self.num_vocab,)).copy()
+
+    def sample(self, chain: Any, row: int) -> int:
+        """The token that `chain` picks from one row; the chain remembers it."""
+        return int(native.llama_sampler_sample(chain, self._context, self._batch.outputs[row]))
+
+
+class LlamaSampler:
+    """A native sampler chain of one sequence."""
+
+    def __init__(self, logits: Logits, chain: Any) -> None:
+        self._logits = logits
+        self._chain = chain
+
+    def sample(self, row: int) -> int:
+        return self._logits.sample(self._chain, row)
+
+    def choose_free(self, row: int) -> int:
+        return _pick(self._chain, _candidates(self._logits.row(row)))
+
+    def accept_free(self, token: int) -> None:
+        native.llama_sampler_accept(self._chain, token)
+
+    def close(self) -> None:
+        if self._chain:
+            native.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+class GrammarSampler:
+    """A sampler chain whose choice must follow a grammar.
+
+    A token is chosen without the grammar first, because asking it about one token is cheap; only if it says no, it is
+    asked about all and the choice is made again. llama.cpp ends the process when it must take a token that the grammar
+    refuses, so it never gets one.
+    """
+
+    def __init__(self, logits: Logits, chain: Any, grammar: Any, allowed: npt.NDArray[np.bool_]) -> None:
+        self._logits = logits
+        self._chain = chain
+        self._grammar = grammar
+        self._allowed = allowed
+
+    def sample(self, row: int) -> int:
+        started = time.thread_time()
+        token = self._choose(row)
+        native.llama_sampler_accept(self._chain, token)
+        native.llama_sampler_accept(self._grammar, token)
+        if time.thread_time() - started > _MAX_TOKEN_SECONDS:
+            raise InvalidInput("the grammar is too ambiguous: it takes too long to follow")
+        return token
+
+    def choose_free(self, row: int) -> int:
+        return _pick(self._chain, _candidates(self._logits.row(row)))
+
+    def accept_free(self, token: int) -> None:
+        native.llama_sampler_accept(self._chain, token)
+
+    def _choose(self, row: int) -> int:
+        logits = self._logits.row(row)
+        token = _pick(self._chain, _candidates(logits))
+        if self._allowed[token] and self._permitted(_candidates(logits[[token]], [token])).size:
+            return token
+        candidates = self._permitted(_candidates(logits[self._allowed], np.flatnonzero(self._allowed)))
+        if not candidates.size:
+            raise InvalidInput("the model has no token with which the grammar can go on")
+        return _pick(self._chain, candidates)
+
+    def _permitted(self, candidates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """Those of the candidates that the grammar allows next."""
+        native.llama_sampler_apply(self._grammar, ctypes.byref(_data_array(candidates)))
+        kept: npt.NDArray[np.void] = candidates[np.isfinite(candidates["logit"])]
+        return kept
+
+    def close(self) -> None:
+        if self._chain:
+            native.llama_sampler_free(self._chain)
+            native.llama_sampler_free(self._grammar)
+            self._chain = self._grammar = None
+
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+def _candidates(logits: npt.NDArray[np.float32], tokens: npt.ArrayLike | None = None) -> npt.NDArray[np.void]:
+    """An array of llama_token_data; without `tokens` the whole vocabulary."""
+    candidates = np.zeros(len(logits), _CANDIDATE)
+    candidates["id"] = np.arange(len(logits)) if tokens is None else tokens
+    candidates["logit"] = logits
+    return candidates
+
+
+def _data_array(candidates: npt.NDArray[np.void]) -> Any:
+    """A llama_token_data_array over memory that `candidates` owns."""
+    return native.llama_token_data_array(
+        data=pointer(candidates, native.llama_token_data), size=len(candidates), selected=-1, sorted=False
+    )
+
+
+def _pick(chain: Any, candidates: npt.NDArray[np.void]) -> int:
+    """What `chain` chooses among the candidates; it does not remember it."""
+    data = _data_array(candidates)
+    native.llama_sampler_apply(chain, ctypes.byref(data))
+    return int(data.data[data.selected].id)
+
+
+def make_chain(options: Options, num_ctx: int, num_vocab: int, prompt: Sequence[int]) -> Any:
+    """A sampler chain in llama.cpp's own order: penalties, top-k, typical, top-p, min-p, temperature, choice."""
+    chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
+
+    def add(sampler: Any) -> None:
+        native.llama_sampler_chain_add(chain, sampler)
+
+    last_n = num_ctx if options.repeat_last_n < 0 else options.repeat_last_n
+    if last_n and (options.repeat_penalty != 1.0 or options.frequency_penalty or options.presence_penalty):
+        penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
+        add(native.llama_sampler_init_penalties(num_vocab, last_n, *penalties))
+        for token in prompt[-last_n:]:
+            native.llama_sampler_accept(chain, token)
+    if options.temperature <= 0:
+        add(native.llama_sampler_init_greedy())
+        return chain
+    if options.top_k > 0:
+        add(native.llama_sampler_init_top_k(options.top_k))
+    if options.typical_p < 1.0:
+        add(native.llama_sampler_init_typical(options.typical_p, 1))
+    if options.top_p < 1.0:
+        add(native.llama_sampler_init_top_p(options.top_p, 1))
+    if options.min_p > 0.0:
+        add(native.llama_sampler_init_min_p(options.min_p, 1))
+    add(native.llama_sampler_init_temp(options.temperature))
+    seed = secrets.randbits(32) if options.seed < 0 else options.seed & 0xFFFFFFFF
+    add(native.llama_sampler_init_dist(seed))
+    return chain
