@@ -17,8 +17,7 @@ from typing import Any
 
 from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
-from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Load, TokenLogprob
+from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 END_OF_PROMPT = 256
 END_OF_ANSWER = 257
@@ -80,13 +79,12 @@ class EchoModel:
 
     def sampler(
         self,
-        options: Options,
+        request: Generate,
         num_ctx: int,
         prompt: Sequence[int],
-        grammar: str = "",
         specials: Collection[int] = (),
     ) -> "_EchoSampler":
-        if grammar:
+        if request.grammar:
             raise InvalidInput("the echo model cannot follow a grammar")
         return _EchoSampler(self)
 

@@ -19,8 +19,7 @@ from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.batch import Batch
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
 from ollamapy.runner.sampler import GrammarSampler, LlamaSampler, Logits, make_chain
-from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Load, TokenLogprob
+from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 _MAX_SLOTS = 256
 _MAX_RECURRENT_SLOTS = 8
@@ -243,15 +242,15 @@ class LlamaModel:
 
     def sampler(
         self,
-        options: Options,
+        request: Generate,
         num_ctx: int,
         prompt: Sequence[int],
-        grammar: str = "",
         specials: Collection[int] = (),
     ) -> LlamaSampler | GrammarSampler:
+        options, grammar = request.options, request.grammar.encode("utf-8", "replace")
         if not grammar:
             return LlamaSampler(self._logits, make_chain(options, num_ctx, self._num_vocab, prompt))
-        rules = native.llama_sampler_init_grammar(self._vocab, grammar.encode("utf-8", "replace"), b"root")
+        rules = native.llama_sampler_init_grammar(self._vocab, grammar, request.grammar_root.encode())
         if not rules:
             raise InvalidInput("llama.cpp cannot read the grammar")
         allowed = self._speakable.copy()

@@ -152,8 +152,8 @@ class Loop:
 
     def _sampler(self, submission: Submission, num_ctx: int, prompt: list[int], gate: ThinkingGate | None) -> Sampler:
         """The sampler of a request, behind its gate if it has one."""
-        model, request, specials = self._model, submission.request, submission.specials
-        sampler = model.sampler(request.options, num_ctx, prompt, request.grammar, specials)
+        model, specials = self._model, submission.specials
+        sampler = model.sampler(submission.request, num_ctx, prompt, specials)
         if not gate:
             return sampler
         return ThinkingSampler(

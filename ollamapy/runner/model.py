@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Load, TokenLogprob
+from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +79,12 @@ class Model(Protocol):
 
     def sampler(
         self,
-        options: Options,
+        request: Generate,
         num_ctx: int,
         prompt: Sequence[int],
-        grammar: str = "",
         specials: Collection[int] = (),
     ) -> Sampler:
-        """A sampler for a request. Raises InvalidInput for options or a grammar that the engine cannot take.
+        """A sampler for a request: its options, its grammar. Raises InvalidInput for what the engine cannot take.
 
         `specials` are the control tokens that a text of the grammar may be made of.
         """

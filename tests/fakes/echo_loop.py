@@ -15,7 +15,6 @@ from ollamapy.errors import InvalidInput
 from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.loop import Closed, Loop, Message, Submission
 from ollamapy.runner.model import Chunk, Decoded, Sampler
-from ollamapy.wire.options import Options
 from ollamapy.wire.runner import (
     Cancel,
     Event,
@@ -69,14 +68,14 @@ class WatchedEcho(EchoModel):
         self.moves.append((slot, start, end, delta))
 
     def sampler(
-        self, options: Options, num_ctx: int, prompt: Sequence[int], grammar: str = "", specials: Collection[int] = ()
+        self, request: Generate, num_ctx: int, prompt: Sequence[int], specials: Collection[int] = ()
     ) -> Sampler:
-        if options.seed == START_REFUSES:
+        if request.options.seed == START_REFUSES:
             raise InvalidInput("the engine cannot take this option")
-        if options.seed == START_FAILS:
+        if request.options.seed == START_FAILS:
             raise ZeroDivisionError("no sampler today")
         self.num_open_samplers += 1
-        return _WatchedSampler(self, _FAULTS.get(options.seed))
+        return _WatchedSampler(self, _FAULTS.get(request.options.seed))
 
 
 class _WatchedSampler:

@@ -12,7 +12,7 @@ from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.echo import END_OF_ANSWER, END_OF_PROMPT, EchoModel, load
 from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Load
+from ollamapy.wire.runner import Generate, Load
 
 
 def request(path: Path | str, pool_tokens: int = 64) -> Load:
@@ -23,10 +23,14 @@ def model(pool_tokens: int = 64) -> EchoModel:
     return EchoModel(request(__file__, pool_tokens), {}, "")
 
 
+def asked(grammar: str = "") -> Generate:
+    return Generate(1, "", Options(), 64, grammar=grammar)
+
+
 def next_tokens(echo: EchoModel, *chunks: Chunk) -> list[int]:
     """The tokens that follow the chunks that want one."""
     assert echo.decode(chunks) is Decoded.OK
-    sampler = echo.sampler(Options(), 64, [])
+    sampler = echo.sampler(asked(), 64, [])
     return [sampler.sample(row) for row in range(sum(chunk.wants_output for chunk in chunks))]
 
 
@@ -43,7 +47,7 @@ def test_the_answer_is_the_prompt_and_then_the_end() -> None:
 
 def test_the_echo_model_refuses_a_grammar() -> None:
     with pytest.raises(InvalidInput, match="cannot follow a grammar"):
-        model().sampler(Options(), 64, [], 'root ::= "a"')
+        model().sampler(asked('root ::= "a"'), 64, [])
 
 
 def test_slots_know_nothing_of_each_other() -> None:
