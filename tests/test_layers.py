@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ollamapy"
 
-LEAVES = frozenset({"errors", "names", "units", "settings", "data", "child"})
+LEAVES = frozenset({"errors", "names", "units", "settings", "data", "child", "cores"})
 
 # Layer: what it may import besides the standard library, the leaves and itself. An entry with a dot is one module of a
 # package. msgspec is a codec, not a layer's business: it stands wherever JSON or YAML is read or written.
@@ -24,6 +24,7 @@ TABLE: dict[str, frozenset[str]] = {
     "settings": frozenset({"platformdirs"}),
     "data": frozenset(),
     "child": frozenset(),
+    "cores": frozenset(),
     "wire": frozenset({"msgspec"}),
     "modelfile": frozenset({"wire", "msgspec", "jinja2"}),
     "store": frozenset({"wire", "msgspec"}),
@@ -32,9 +33,11 @@ TABLE: dict[str, frozenset[str]] = {
     "engines": frozenset({"wire", "msgspec"}),
     "pool": frozenset({"wire", "engines"}),
     "actions": frozenset({"wire", "msgspec", "modelfile", "store", "weights", "remotes", "pool", "engines.base"}),
-    "server": frozenset({"wire", "msgspec", "actions", "aiohttp"}),
+    "dialects": frozenset({"wire", "msgspec"}),
+    "server": frozenset({"wire", "msgspec", "actions", "dialects", "aiohttp"}),
     "client": frozenset({"wire", "msgspec", "httpx"}),
-    "cli": frozenset({"wire", "client", "modelfile", "typer", "rich", "prompt_toolkit"}),
+    "bench": frozenset({"wire", "msgspec", "aiohttp"}),
+    "cli": frozenset({"wire", "client", "bench", "modelfile", "typer", "rich", "prompt_toolkit"}),
     "runner": frozenset({"wire", "msgspec", "numpy"}),
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
@@ -46,6 +49,9 @@ DOORS: dict[str, frozenset[str]] = {
     "engines.http": frozenset({"httpx"}),
     "server.daemon": frozenset({"store", "remotes", "pool", "engines"}),
     "cli.daemon": frozenset({"server"}),
+    "bench.plot": frozenset({"matplotlib"}),
+    "bench.llama_server": frozenset({"xllamacpp"}),
+    "actions.metrics": frozenset({"prometheus_client"}),
     "runner.llama": frozenset({"llama_cpp"}),
     "runner.batch": frozenset({"llama_cpp"}),
     "runner.sampler": frozenset({"llama_cpp"}),

@@ -254,3 +254,31 @@ def remove(
     from ollamapy.cli.models import remove as remove_models
 
     remove_models(Settings.from_env(), models)
+
+
+@app.command(epilog=help_section("bench"))
+def bench(
+    model: Model,
+    clients: Annotated[
+        str, _value("--clients", "N,…", "Numbers of clients at once (default 1,2,4,8,16)")
+    ] = "1,2,4,8,16",
+    prompt_tokens: Annotated[int, _value("--prompt-tokens", "N", "Length of each prompt (default 128)")] = 128,
+    output_tokens: Annotated[int, _value("--output-tokens", "N", "Length of each answer (default 64)")] = 64,
+    shared_prefix: Annotated[int, _value("--shared-prefix", "N", "Length of a system prompt that all share")] = 0,
+    turns: Annotated[int, _value("--turns", "N", "Turns of each client's chat (default 1)")] = 1,
+    url: Annotated[str, _value("--url", "URL", "Measure the server at this address instead of the daemon")] = "",
+    api: Annotated[str, _value("--api", "API", "What it speaks: ollama or openai (default: it is asked)")] = "",
+    against: Annotated[
+        str, _value("--against", "PEER", "Compare in turn with a URL, llama-server or llama-server:SLOTS")
+    ] = "",
+    json: Annotated[str, _value("--json", "FILE", "Write the result as JSON")] = "",
+    plot: Annotated[str, _value("--plot", "FILE", "Draw the result as a PNG")] = "",
+    history: Annotated[bool, _switch("--history", "Compare with earlier results of the same work")] = False,
+) -> None:
+    """Measure how fast a model is served"""
+    from ollamapy.bench.plan import Workload
+    from ollamapy.cli import bench as benchmark
+
+    workload = Workload(prompt_tokens, output_tokens, shared_prefix, turns)
+    flags = benchmark.Flags(clients, workload, url, api, against, json, plot, history)
+    benchmark.run(Settings.from_env(), model, flags)
