@@ -17,6 +17,7 @@ from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
 from ollamapy.engines.base import Runner
 from ollamapy.errors import Error, PromptTooLong, RunnerDied
+from ollamapy.modelfile.grammar import with_prefix
 from ollamapy.modelfile.output import Piece, ThinkingSplitter, thinking_tags
 from ollamapy.modelfile.tools.choose import Format, choose
 from ollamapy.modelfile.tools.found import Call, Found, join
@@ -44,6 +45,8 @@ class Ask:
     is_streamed: bool = True
     is_rendered_only: bool = False
     """Answer with the prompt instead of generating."""
+    is_held: bool = False
+    """The grammar is that of the content: nothing of it is a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,10 @@ async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> As
     splitter = ThinkingSplitter(*tags, is_inside=thinking.is_open) if tags and thinking else None
     reader = _Reader(splitter, _parser(ask, form))
     specials = (*tags, *(form.marks if form and form.needs_special else ()))
-    generate = msgspec.structs.replace(ask.generate, prompt=prompt, special_texts=specials, thinking=thinking)
+    grammar, root = _grammar(ask, form)
+    generate = msgspec.structs.replace(
+        ask.generate, prompt=prompt, special_texts=specials, thinking=thinking, grammar=grammar, grammar_root=root
+    )
     has_begun = False
     try:
         async with contextlib.aclosing(runner.generate(generate)) as events:
@@ -228,7 +234,18 @@ def tool_format(subject: Subject, conversation: Conversation) -> Format:
 
 
 def _parser(ask: Ask, form: Format | None) -> ToolParser | None:
-    return form.new(ask.conversation.tools) if form and ask.conversation else None
+    if not form or not ask.conversation:
+        return None
+    new = form.new_held if ask.is_held else form.new
+    return new(ask.conversation.tools)
+
+
+def _grammar(ask: Ask, form: Format | None) -> tuple[str, str]:
+    """The grammar of the answer, which begins with whatever the model writes before its content, and its root."""
+    generate = ask.generate
+    if ask.is_held and form and form.header:
+        return with_prefix(generate.grammar, form.header, generate.grammar_root)
+    return generate.grammar, generate.grammar_root
 
 
 def _think_tags(subject: Subject, ask: Ask, form: Format | None) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
     _check_capabilities(subject, request)
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
-    grammar = await inference.grammar_of(request, think)
+    grammar = await inference.grammar_of(services, request, options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
@@ -43,7 +43,9 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
             return
         message = inference.generate_message(services, subject, request, options, grammar)
         conversation = Conversation(_messages(subject, request), request.tools, think)
-        ask = Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only)
+        ask = Ask(
+            message, conversation, request.truncate, think, request.stream, request.debug_render_only, bool(grammar)
+        )
         async with aclosing(replies(services, subject, runner, ask, timing, partial(_reply, request))) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 from ollamapy.actions import lookup
 from ollamapy.actions import recipe as recipes
@@ -17,6 +18,7 @@ from ollamapy.actions.pull import pull
 from ollamapy.actions.recipe import Recipe, Uploaded
 from ollamapy.actions.services import Services
 from ollamapy.errors import InvalidInput, ModelFileError, NotFound, StoreError
+from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
 from ollamapy.store.blobs import Blobs
 from ollamapy.weights.gguf import is_gguf
@@ -31,6 +33,7 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
     """
     name = ModelName.parse(request.model or request.name)
     recipes.check_request(request)
+    await _check_grammar(services, request.parameters)
     files = recipes.checked_files(request.files or {})
     adapters, drafts = recipes.checked_files(request.adapters), recipes.checked_files(request.draft_files)
     source = _source(request)
@@ -53,6 +56,13 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
         yield Progress(status)
     await asyncio.to_thread(_link, services, name, recipe)
     yield Progress("success")
+
+
+async def _check_grammar(services: Services, parameters: Mapping[str, Any]) -> None:
+    """Raises InvalidInput for a PARAMETER grammar that is none or not safe to run, OptionError for one of no text."""
+    grammar = check_options(parameters).get("grammar")
+    if grammar:
+        await services.grammars.checked(grammar)
 
 
 def _source(request: CreateRequest) -> ModelName | None:

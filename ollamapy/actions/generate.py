@@ -40,7 +40,7 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
         inference.require_capability(subject, "vision")
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
-    grammar = await inference.grammar_of(request, think)
+    grammar = await inference.grammar_of(services, request, options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
@@ -70,7 +70,7 @@ def _ask(
     else:
         message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
         conversation = _conversation(subject, request, think)
-    return Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only)
+    return Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only, bool(grammar))
 
 
 def _conversation(subject: Subject, request: GenerateRequest, think: Think) -> Conversation:

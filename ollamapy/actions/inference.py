@@ -5,18 +5,18 @@
 Each step is a function here; the two verbs string them together and shape the reply.
 """
 
-import asyncio
 import json
 import logging
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error, InvalidInput, NotFound, Unsupported
-from ollamapy.modelfile.grammar import json_grammar, schema_to_grammar
+from ollamapy.errors import Error, InvalidInput, NotFound
 from ollamapy.modelfile.options import check_options, merge
 from ollamapy.names import ModelName
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
@@ -120,22 +120,22 @@ def effective_think(subject: Subject, think: Think, sent: str) -> Think:
     return True if think is None else think
 
 
-async def grammar_of(request: GenerateRequest | ChatRequest, think: Think) -> str:
-    """The grammar that `format` asks for; empty when it asks for none.
+async def grammar_of(services: Services, request: GenerateRequest | ChatRequest, options: Options) -> str:
+    """The grammar of the content; empty when nothing asks for one. A format goes before the model's own grammar.
 
-    Raises Error for a value that is no format, InvalidInput for a schema that cannot be held, Unsupported together
-    with thinking, so that nothing is ignored in silence.
+    Raises Error for a value that is no format, InvalidInput for a schema or a grammar that cannot be held, or for both
+    in one request.
     """
     wanted = request.format
+    grammar = options.grammar if request.grammar is None else request.grammar
     if wanted in (None, ""):
-        return ""
+        return await services.grammars.checked(grammar) if grammar else ""
     if wanted != "json" and not isinstance(wanted, dict):
         raw = json.dumps(json.dumps(wanted))
         raise Error(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
-    if think:
-        hint = 'send "think": false'
-        raise Unsupported("structured output together with thinking is not supported yet", hint=hint)
-    return json_grammar() if wanted == "json" else await asyncio.to_thread(schema_to_grammar, wanted)
+    if request.grammar or request.options.get("grammar"):
+        raise InvalidInput("format and grammar exclude each other", hint="leave one of them out")
+    return await services.grammars.of_format(wanted)
 
 
 # Runner
@@ -179,7 +179,7 @@ def generate_message(
     return Generate(
         id=0,
         prompt="",
-        options=options,
+        options=msgspec.structs.replace(options, grammar=""),
         num_ctx=request_num_ctx(options, subject.shape, services.settings),
         shift=shift,
         grammar=grammar,

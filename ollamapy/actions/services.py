@@ -1,7 +1,8 @@
 """What the verbs work with, wired together once by the daemon. Holds references and nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ollamapy.actions.grammars import Grammars
 from ollamapy.actions.headers import Headers
 from ollamapy.actions.templates import Templates
 from ollamapy.pool.pool import Pool
@@ -22,3 +23,4 @@ class Services:
     pool: Pool
     templates: Templates
     headers: Headers
+    grammars: Grammars = field(default_factory=Grammars)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from ollamapy.errors import InvalidInput, OptionError
 from ollamapy.wire.options import Options
 
-Kind = Literal["integer", "float32", "boolean", "array"]
-Value = int | float | bool | list[str]
+Kind = Literal["integer", "float32", "boolean", "array", "string"]
+Value = int | float | bool | str | list[str]
 
 OPTIONS: Mapping[str, Kind] = {
     "num_ctx": "integer",
@@ -38,6 +38,7 @@ OPTIONS: Mapping[str, Kind] = {
     "presence_penalty": "float32",
     "frequency_penalty": "float32",
     "stop": "array",
+    "grammar": "string",
 }
 """Every option, with the name of its type in error texts."""
 
@@ -237,15 +238,23 @@ def _check_list(name: str, value: Any) -> list[str]:
     return list(value)
 
 
+def _check_text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise OptionError(f'option "{name}" must be of type string')
+    return value
+
+
 _READERS: Mapping[Kind, Callable[[str], Value]] = {
     "integer": _read_int,
     "float32": _read_float,
     "boolean": _read_bool,
     "array": lambda text: [text],
+    "string": lambda text: text,
 }
 _CHECKERS: Mapping[Kind, Callable[[str, Any], Value]] = {
     "integer": _check_int,
     "float32": _check_float,
     "boolean": _check_bool,
     "array": _check_list,
+    "string": _check_text,
 }

@@ -63,6 +63,8 @@ class _Inference(_Request, frozen=True):
     stream: bool = True
     keep_alive: Any = None
     format: Any = None
+    grammar: str | None = None
+    """GBNF that the content must follow; "" is none, absent what the options say."""
     think: Any = None
     options: dict[str, Any] = {}
     truncate: bool = True

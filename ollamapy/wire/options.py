@@ -29,3 +29,5 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     stop: tuple[str, ...] = ()
+    grammar: str = ""
+    """GBNF; a runner gets it checked, and not in its options."""

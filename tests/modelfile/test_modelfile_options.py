@@ -155,6 +155,7 @@ def test_a_number_for_a_float_becomes_single_precision(name: str, raw: float, va
         *[({"use_mmap": value}, 'option "use_mmap" must be of type boolean') for value in (1, "true", [True])],
         *[({"stop": value}, 'option "stop" must be of type array') for value in ("x", 1, {"a": 1}, True)],
         *[({"stop": value}, 'option "stop" must be of an array of strings') for value in ([1], ["a", None])],
+        *[({"grammar": value}, 'option "grammar" must be of type string') for value in (1, ["a"], True)],
     ],
 )
 def test_a_wrong_type_is_an_error_500_in_the_words_of_the_contract(raw: dict[str, Any], text: str) -> None:
@@ -168,6 +169,11 @@ def test_unknown_and_null_options_are_left_out() -> None:
     raw = {"numa": True, "mirostat": "x", "top_k": None, "stop": None, "seed": 1, "use_mmap": False, "stops": 1}
 
     assert check_options(raw) == {"seed": 1, "use_mmap": False}
+
+
+def test_a_text_is_kept_as_it_is() -> None:
+    assert parse_parameter("grammar", ' root ::= "a"\n') == ' root ::= "a"\n'
+    assert check_options({"grammar": ""}) == {"grammar": ""}
 
 
 def test_a_list_of_stops_is_kept_as_it_is() -> None:

@@ -32,6 +32,10 @@ from ollamapy.modelfile.tools.machine import Machine, NewParser, ToolParser, pla
 from ollamapy.wire.native import Tool
 
 
+def _no_calls(tools: Sequence[Tool]) -> ToolParser:
+    return Machine(plain)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """How a model writes calls.
@@ -39,7 +43,8 @@ class Format:
     `marks` are the texts that a parser looks for and that may be single tokens. `has_channels`: the parser finds the
     thinking too, so it is needed without tools as well, and no other may split it off. `ends` are tokens that end an
     answer after a call; the model's vocabulary or its PARAMETER stop should list them. With channels, `reasoning` is
-    what stands before and after the thinking, and `header` what the content begins with.
+    what stands before and after the thinking, and `header` what the content begins with. `new_held` makes the parser
+    for content that is held to a grammar, none of which is a call.
     """
 
     name: str
@@ -48,12 +53,9 @@ class Format:
     needs_special: bool = False
     has_channels: bool = False
     ends: tuple[str, ...] = ()
+    new_held: NewParser = _no_calls
     reasoning: tuple[str, str] | None = None
     header: str = ""
-
-
-def _no_calls(tools: Sequence[Tool]) -> ToolParser:
-    return Machine(plain)
 
 
 HARMONY = Format(
@@ -63,6 +65,7 @@ HARMONY = Format(
     needs_special=True,
     has_channels=True,
     ends=("<|call|>", "<|return|>"),
+    new_held=harmony.new_held,
     reasoning=harmony.REASONING,
     header=harmony.HEADER,
 )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ollamapy.modelfile.tools.found import Call, Found
 from ollamapy.modelfile.tools.jsontext import Group, Unreadable, arguments_of
-from ollamapy.modelfile.tools.machine import Finder, Machine, Move, ToolParser, give_back, overlap
+from ollamapy.modelfile.tools.machine import Finder, Machine, Move, State, ToolParser, give_back, overlap, plain
 from ollamapy.wire.native import Tool
 
 _MESSAGE = "<|message|>"
@@ -33,6 +33,19 @@ _END = re.compile("|".join(map(re.escape, (*_ENDS, *_BEGINNINGS))))
 def new(tools: Sequence[Tool]) -> ToolParser:
     """The parser for one answer."""
     return Machine(_header)
+
+
+def new_held(tools: Sequence[Tool]) -> ToolParser:
+    """The parser for one answer whose content is held to a grammar: no mark ends it."""
+    return Machine(_held)
+
+
+def _held(text: str, is_end: bool) -> Move | None:
+    """As `_header`, but for calls, and for content, which is all of the rest."""
+    move = _header(text, is_end)
+    if not move or not isinstance(move.then, _Text):
+        return move
+    return Move(move.found, move.rest, _Text(is_thinking=True, then=_held) if move.then.is_thinking else plain)
 
 
 def _header(text: str, is_end: bool) -> Move | None:
@@ -63,19 +76,20 @@ def _unfinished(header: str) -> Move:
 class _Text:
     """The text of a message for the user, or of the model's thinking (3)."""
 
-    def __init__(self, *, is_thinking: bool) -> None:
-        self._is_thinking = is_thinking
+    def __init__(self, *, is_thinking: bool, then: State | None = None) -> None:
+        self.is_thinking = is_thinking
+        self._then = then or _header
 
     def __call__(self, text: str, is_end: bool) -> Move | None:
         if match := _END.search(text):
-            return Move(self._found(text[: match.start()]), _after(text, match), _header)
+            return Move(self._found(text[: match.start()]), _after(text, match), self._then)
         keep = 0 if is_end else max(overlap(text, mark) for mark in (*_ENDS, *_BEGINNINGS))
         if keep == len(text):
             return None
         return Move(self._found(text[: len(text) - keep]), text[len(text) - keep :], self)
 
     def _found(self, text: str) -> Found:
-        return Found(thinking=text) if self._is_thinking else Found(content=text)
+        return Found(thinking=text) if self.is_thinking else Found(content=text)
 
 
 class _Call:
