@@ -41,6 +41,7 @@ PARAMETERS = """Available Parameters:
   /set parameter repeat_last_n <int>     Set how far back to look for repetitions
   /set parameter num_gpu <int>           The number of layers to send to the GPU
   /set parameter stop <string> ...       Set the stop parameters
+  /set parameter grammar <string>        Hold answers to a grammar (GBNF)
 """
 
 SHOW = """Available Commands:

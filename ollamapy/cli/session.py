@@ -16,7 +16,8 @@ from ollamapy.names import ModelName
 from ollamapy.wire.native import ChatRequest, CreateRequest, Message, ShowResponse, Think
 
 QUOTES = '"""'
-_SYSTEM = re.compile(r"/set\S*\s+system\s+")
+_TEXT = re.compile(r"/set\S*\s+(?:system|parameter\s+grammar)\s+")
+"""What comes before a text that may stand in triple quotes."""
 
 Field = Literal["info", "license", "modelfile", "parameters", "system", "template"]
 FIELDS: tuple[Field, ...] = ("info", "license", "modelfile", "parameters", "system", "template")
@@ -73,8 +74,8 @@ Action = Say | Ask | Show | List | Load | Save | Leave
 
 def wants_more(text: str) -> bool:
     """True while `text` opens triple quotes that it has not closed: Enter then begins a new line."""
-    system = _SYSTEM.match(text)
-    value = text[system.end() :] if system else text
+    start = _TEXT.match(text)
+    value = text[start.end() :] if start else text
     return value.startswith(QUOTES) and not value[len(QUOTES) :].endswith(QUOTES)
 
 
@@ -213,7 +214,7 @@ class Session:
         return setter(self, text, words)
 
     def _set_system(self, text: str, words: list[str]) -> list[Action]:
-        start = _SYSTEM.match(text)
+        start = _TEXT.match(text)
         if not start:
             return [Say(pages.SET, is_talk=True)]
         self.system = unquoted(text[start.end() :])
@@ -226,6 +227,8 @@ class Session:
         if len(words) < 4:
             return [Say(pages.PARAMETERS, is_talk=True)]
         name, texts = words[2], words[3:]
+        if start := _TEXT.match(text):
+            texts = [unquoted(text[start.end() :])]
         try:
             value = parse_parameter(name, texts[0])
         except InvalidInput as error:

@@ -21,6 +21,9 @@ def user(text: str) -> Message:
     return Message(role="user", content=text)
 
 
+WORDS_SET = "Set parameter 'grammar' to 'root ::= \"a\" | .'"
+
+
 def system(text: str) -> Message:
     return Message(role="system", content=text)
 
@@ -63,6 +66,8 @@ def test_nothing_is_ignored(text: str) -> None:
         ('/set system """a', True),
         ('/set  system  """a\nb"""', False),
         ("/set system a", False),
+        ('/set parameter grammar """root ::=', True),
+        ('/set parameter stop """a', False),
         ('/show """', False),
         ("", False),
     ],
@@ -135,6 +140,8 @@ def test_commands_that_leave_the_session_as_it_is(text: str, actions: list[Any])
         ("/set parameter num_ctx 4096", "Set parameter 'num_ctx' to '4096'", "options", {"num_ctx": 4096}),
         ("/set parameter top_p 0.5 1", "Set parameter 'top_p' to '0.5, 1'", "options", {"top_p": 0.5}),
         ('/set parameter stop a "b', "Set parameter 'stop' to 'a, \"b'", "options", {"stop": ["a", '"b']}),
+        ('/set parameter grammar root ::= "a" | .', WORDS_SET, "options", {"grammar": 'root ::= "a" | .'}),
+        ('/set parameter grammar """root ::= "a" | ."""', WORDS_SET, "options", {"grammar": 'root ::= "a" | .'}),
         ("/set system Be  brief.", "Set system message.", "system", "Be  brief."),
         ('/set system """Be\nbrief."""', "Set system message.", "system", "Be\nbrief."),
     ],
