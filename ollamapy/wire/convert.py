@@ -1,6 +1,6 @@
 """What a conversion child and its parent say to each other: one JSON object a line, tagged by `type`.
 
-Parent to child (stdin): one `Convert`. Child to parent (stdout): `Converting`…, then `Converted` or `ConvertFailed`.
+Parent to child (stdin): one `Convert`. Child to parent (stdout): `Converted` or `ConvertFailed`.
 The child ends after that, and when stdin does.
 """
 
@@ -14,13 +14,6 @@ class Convert(msgspec.Struct, frozen=True, tag=True):
     output: str
 
 
-class Converting(msgspec.Struct, frozen=True, tag=True):
-    """Progress, in tensors."""
-
-    completed: int
-    total: int
-
-
 class Converted(msgspec.Struct, frozen=True, tag=True):
     """The file at `output` is whole."""
 
@@ -32,7 +25,7 @@ class ConvertFailed(msgspec.Struct, frozen=True, tag=True):
     hint: str = ""
 
 
-Event = Converting | Converted | ConvertFailed
+Event = Converted | ConvertFailed
 
 request_decoder: msgspec.json.Decoder[Convert] = msgspec.json.Decoder(Convert)
 event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.errors import RemoteError
 from ollamapy.names import Digest, ModelName
-from ollamapy.remotes.base import BlobSink, Entry, Report, Source, pulling, verifying
+from ollamapy.remotes.base import BlobSink, Entry, Report, Source, converting, pulling, verifying
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.store.store import Store
 from ollamapy.wire.native import Progress
@@ -180,6 +180,21 @@ def test_verifying_comes_once_and_after_a_full_line(store: Store) -> None:
         return follower.lines
 
     assert asyncio.run(main()) == [pulling(SOURCE, 100), verifying()]
+
+
+def test_every_step_is_told_and_mere_words_only_once(store: Store) -> None:
+    steps = (pulling(SOURCE, 40), converting(), converting(), verifying())
+
+    async def main() -> list[Progress]:
+        follower = Follower(Transfers(), SteppedRemote(lines=steps), store)
+        task = follower.start()
+        await follower.seen.wait()
+        await asyncio.wait({task}, timeout=0.2)
+        follower.remote.finish.set()
+        await task
+        return follower.lines
+
+    assert asyncio.run(main()) == [pulling(SOURCE, 100), converting(), verifying()]
 
 
 def test_a_transfer_that_ends_at_once_still_shows_its_line(store: Store) -> None:

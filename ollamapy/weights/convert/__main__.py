@@ -12,7 +12,7 @@ from typing import BinaryIO
 from ollamapy.errors import Error
 from ollamapy.weights.convert import bert
 from ollamapy.weights.convert.folder import Folder
-from ollamapy.wire.convert import Converted, ConvertFailed, Converting, Event, encode, request_decoder
+from ollamapy.wire.convert import Converted, ConvertFailed, Event, encode, request_decoder
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     request = request_decoder.decode(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        bert.convert(Folder(Path(request.folder)), Path(request.output), lambda *now: _send(writer, Converting(*now)))
+        bert.convert(Folder(Path(request.folder)), Path(request.output))
         _send(writer, Converted())
     except Error as error:
         _send(writer, ConvertFailed(error.message, error.hint))

@@ -4,7 +4,7 @@ Matrices become F16. Norms, biases and the small tables of positions and token t
 The same folder gives the same bytes, whatever the machine.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ import numpy.typing as npt
 from ollamapy.errors import ModelFileError
 from ollamapy.weights.convert import safetensors, wordpiece
 from ollamapy.weights.convert.folder import Folder
-
-Report = Callable[[int, int], None]
 
 _ARCHITECTURE = gguf.MODEL_ARCH.BERT
 _WEIGHTS = "model.safetensors"
@@ -37,15 +35,15 @@ _NUMBERS = {
 }
 
 
-def convert(folder: Folder, output: Path, report: Report) -> None:
-    """Writes the model in `folder` to `output`. `report` gets the tensors done and in all. Raises ModelFileError."""
+def convert(folder: Folder, output: Path) -> None:
+    """Writes the model in `folder` to `output`. Raises ModelFileError."""
     config = folder.object("config.json")
     _check(config)
     weights = safetensors.read(folder.path / _WEIGHTS)
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[_ARCHITECTURE])
     _add_header(writer, folder, config)
     _add_vocabulary(writer, folder, config)
-    _add_tensors(writer, weights, _number(config, "num_hidden_layers"), report)
+    _add_tensors(writer, weights, _number(config, "num_hidden_layers"))
     try:
         writer.write_header_to_file(output)
         writer.write_kv_data_to_file()
@@ -116,17 +114,15 @@ def _add_vocabulary(writer: gguf.GGUFWriter, folder: Folder, config: Mapping[str
     writer.add_mask_token_id(special["mask_token"])
 
 
-def _add_tensors(writer: gguf.GGUFWriter, weights: safetensors.Safetensors, num_layers: int, report: Report) -> None:
+def _add_tensors(writer: gguf.GGUFWriter, weights: safetensors.Safetensors, num_layers: int) -> None:
     names = gguf.get_tensor_name_map(_ARCHITECTURE, num_layers)
     wanted = [(name, name.removeprefix("bert.")) for name in sorted(weights.tensors)]
     wanted = [(name, short) for name, short in wanted if not short.startswith(_UNUSED)]
-    for index, (name, short) in enumerate(wanted):
-        report(index, len(wanted))
+    for name, short in wanted:
         target = names.get_name(short, try_suffixes=(".weight", ".bias"))
         if target is None:
             raise ModelFileError(f"{weights.path.name}: a BERT model has no tensor {name!r}")
         writer.add_tensor(target, _stored(target, weights.array(name)))
-    report(len(wanted), len(wanted))
 
 
 def _stored(name: str, array: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
