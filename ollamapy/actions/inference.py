@@ -58,6 +58,7 @@ class Timing:
             "total_duration": _nanoseconds(time.perf_counter() - self.started),
             "load_duration": _nanoseconds(self.loaded - self.started),
             "prompt_eval_count": finished.num_prompt,
+            "prompt_cached_count": finished.num_prompt_cached,
             "prompt_eval_duration": _nanoseconds(finished.prompt_seconds),
             "eval_count": finished.num_output,
             "eval_duration": _nanoseconds(finished.output_seconds),

@@ -107,6 +107,7 @@ class DebugInfo(_Response, frozen=True):
 class GenerateResponse(_Response, frozen=True, kw_only=True):
     """A chunk or the last object, in Ollama's order of fields. Durations are nanoseconds.
 
+    `prompt_cached_count` tokens of the prompt were in the cache already; `prompt_eval_count` counts them too.
     `prompt_dropped_count` tokens of the prompt were left out to make it fit; Ollama drops them without a word.
     `thinking_cut` says that `think_budget` (or a format that had to come) ended the reasoning.
     `warning` says what could not be read as a call of a tool, and is content for that reason.
@@ -126,6 +127,7 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    prompt_cached_count: int = 0
     prompt_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
@@ -154,6 +156,7 @@ class ChatResponse(_Response, frozen=True, kw_only=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    prompt_cached_count: int = 0
     prompt_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
