@@ -1,6 +1,6 @@
 """Builds the HTTP application: the table of routes, and what every request passes on its way to one.
 
-    log_request → answer_errors → check_guards → a handler of native.py
+    log_request → answer_errors → check_guards → a handler of native.py or openai.py
 
 Owns no state but the list of requests in progress. Never opens a port: `runner` hands the application to whoever does.
 """
@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ollamapy import units
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput
-from ollamapy.server import guard, native, reply, stream
+from ollamapy.server import dialect, guard, incoming, native, openai, reply, stream
 from ollamapy.server.guard import Go, Hosts, Origins, Stop
 from ollamapy.server.stream import RUNNING, Running
 
@@ -38,11 +38,12 @@ def build_app(services: Services) -> web.Application:
     app = web.Application(
         middlewares=[log_request, answer_errors, check_guards(origins, hosts)], client_max_size=MAX_BODY_BYTES
     )
-    app[native.SERVICES] = services
+    app[incoming.SERVICES] = services
     app[RUNNING] = Running()
     app.on_response_prepare.append(name_origin(origins))
     app.on_shutdown.append(close_requests)
     native.add_routes(app.router)
+    openai.add_routes(app.router)
     return app
 
 
@@ -91,7 +92,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
                 raise stream.stopping()
             return await handler(request)
         except web.HTTPException as refusal:
-            return _refused(refusal)
+            return _refused(refusal, request.path)
         except web.RequestPayloadError as error:
             failure: Error = InvalidInput(f"the request body cannot be read: {error}")
         except asyncio.CancelledError:
@@ -103,11 +104,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             failure = error
         except Exception as error:
             if _is_gone(request):
-                return running.started() or reply.empty(499)
+                return _sent(running)
             log.exception("request failed method=%s path=%s", request.method, request.rel_url.raw_path)
             failure = Error(f"internal error: {type(error).__name__}", hint="the server's log has the details")
         begun = running.started()
-        return await stream.end_with(begun, failure) if begun else reply.error(failure)
+        return await begun.end_with(failure) if begun else dialect.error(failure, request.path)
 
 
 def check_guards(origins: Origins, hosts: Hosts) -> Middleware:
@@ -134,7 +135,13 @@ def name_origin(origins: Origins) -> Callable[[web.Request, web.StreamResponse],
     return on_prepare
 
 
-def _refused(refusal: web.HTTPException) -> web.Response:
+def _sent(running: Running) -> web.StreamResponse:
+    """What the client got before it left."""
+    begun = running.started()
+    return begun.response if begun else reply.empty(499)
+
+
+def _refused(refusal: web.HTTPException, path: str) -> web.Response:
     if isinstance(refusal, web.HTTPNotFound):
         return reply.text(404, "404 page not found")
     if isinstance(refusal, web.HTTPMethodNotAllowed):
@@ -142,9 +149,8 @@ def _refused(refusal: web.HTTPException) -> web.Response:
         response.headers["Allow"] = ", ".join(sorted(refusal.allowed_methods))
         return response
     failure = Error(refusal.text or refusal.reason)
-    response = reply.error(failure)
-    response.set_status(refusal.status)
-    return response
+    failure.status = refusal.status
+    return dialect.error(failure, path)
 
 
 def _is_gone(request: web.Request) -> bool:

@@ -20,14 +20,12 @@ from ollamapy.actions import list as list_action
 from ollamapy.actions import ps as ps_action
 from ollamapy.actions import pull as pull_action
 from ollamapy.actions import show as show_action
-from ollamapy.actions.services import Services
 from ollamapy.errors import Refused, Unsupported
-from ollamapy.server import reply, stream
+from ollamapy.server import incoming, reply, stream
+from ollamapy.server.incoming import services
 from ollamapy.wire import native as wire
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-SERVICES = web.AppKey("services", Services)
 
 _COPILOT = "GitHubCopilotChat/"
 """Copilot shows `general.basename` as the model's name; for it, that is the name it asked for."""
@@ -54,7 +52,6 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/api/blobs/{digest}", put_blob)
     for path in ("/api/embed", "/api/embeddings", "/api/push"):
         router.add_post(path, not_yet)
-    router.add_route("*", "/v1/{path:.*}", not_yet)
 
 
 async def root(request: web.Request) -> web.Response:
@@ -75,62 +72,62 @@ async def recommendations(request: web.Request) -> web.Response:
 
 async def generate(request: web.Request) -> web.StreamResponse:
     wanted = await _decoded(request, wire.GenerateRequest)
-    answers = generate_action.generate(_services(request), wanted)
+    answers = generate_action.generate(services(request), wanted)
     return await stream.answer(request, answers, is_streamed=wanted.stream)
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
     wanted = await _decoded(request, wire.ChatRequest)
-    answers = chat_action.chat(_services(request), wanted)
+    answers = chat_action.chat(services(request), wanted)
     return await stream.answer(request, answers, is_streamed=wanted.stream)
 
 
 async def tags(request: web.Request) -> web.Response:
-    return reply.json(await list_action.tags(_services(request)))
+    return reply.json(await list_action.tags(services(request)))
 
 
 async def ps(request: web.Request) -> web.Response:
-    return reply.json(ps_action.ps(_services(request)))
+    return reply.json(ps_action.ps(services(request)))
 
 
 async def show(request: web.Request) -> web.Response:
     wanted = await _decoded(request, wire.ShowRequest)
     is_copilot = request.headers.get("User-Agent", "").startswith(_COPILOT)
     basename = wanted.model or wanted.name if is_copilot else ""
-    return reply.json(await show_action.show(_services(request), wanted, basename=basename))
+    return reply.json(await show_action.show(services(request), wanted, basename=basename))
 
 
 async def pull(request: web.Request) -> web.StreamResponse:
     wanted = await _decoded(request, wire.PullRequest)
-    lines = pull_action.pull(_services(request), wanted)
+    lines = pull_action.pull(services(request), wanted)
     return await stream.progress(request, lines, is_streamed=wanted.stream)
 
 
 async def create(request: web.Request) -> web.StreamResponse:
     wanted = await _decoded(request, wire.CreateRequest)
-    lines = create_action.create(_services(request), wanted)
+    lines = create_action.create(services(request), wanted)
     return await stream.progress(request, lines, is_streamed=wanted.stream)
 
 
 async def copy(request: web.Request) -> web.Response:
-    await copy_action.copy(_services(request), await _decoded(request, wire.CopyRequest))
+    await copy_action.copy(services(request), await _decoded(request, wire.CopyRequest))
     return reply.empty()
 
 
 async def delete(request: web.Request) -> web.Response:
-    await delete_action.delete(_services(request), await _decoded(request, wire.DeleteRequest))
+    await delete_action.delete(services(request), await _decoded(request, wire.DeleteRequest))
     return reply.empty()
 
 
 async def has_blob(request: web.Request) -> web.Response:
-    await blob_actions.require(_services(request), request.match_info["digest"])
+    await blob_actions.require(services(request), request.match_info["digest"])
     return reply.empty()
 
 
 async def put_blob(request: web.Request) -> web.Response:
     chunks = request.content.iter_any()
     is_new = await blob_actions.put(
-        _services(request), request.match_info["digest"], chunks, size_bytes=request.content_length
+        services(request), request.match_info["digest"], chunks, size_bytes=request.content_length
     )
     return reply.empty(201 if is_new else 200)
 
@@ -149,11 +146,5 @@ def refuse_cloud(what: str) -> Handler:
 
 
 async def _decoded(request: web.Request, kind: type[T]) -> T:
-    """The request in the body. Raises InvalidInput; a body that is too large is refused before it is read."""
-    if request.content_length and request.content_length > request.client_max_size:
-        raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length)
-    return wire.decode(await request.read(), kind)
-
-
-def _services(request: web.Request) -> Services:
-    return request.app[SERVICES]
+    """The request in the body. Raises InvalidInput."""
+    return wire.decode(await incoming.body(request), kind)

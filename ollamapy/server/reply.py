@@ -14,9 +14,9 @@ def json(value: msgspec.Struct) -> web.Response:
     return web.Response(body=encode(value), content_type="application/json", charset="utf-8")
 
 
-def progress(value: msgspec.Struct) -> web.Response:
-    """200 with the one line of a pull or create that was not streamed."""
-    return web.Response(body=encode(value), content_type="application/json")
+def plain(value: msgspec.Struct, status: int = 200) -> web.Response:
+    """`value` as a JSON object under a type without a charset: progress, and everything in other APIs' words."""
+    return web.Response(status=status, body=encode(value), content_type="application/json")
 
 
 def empty(status: int = 200) -> web.Response:

@@ -1,12 +1,14 @@
 """Carries an action's values to the client as they come: newline-delimited JSON, one write a line.
 
-Before the first line an error still has its own status; after it, the error is the last line (`end_with`). However an
-answer ends, the action's iterator is closed, so its work stops with it. Knows nothing of what the values mean.
+Before the first line an error still has its own status; after it, the error is the last line (`Begun.end_with`).
+However an answer ends, the action's iterator is closed, so its work stops with it.
+Knows nothing of what the values mean.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import msgspec
@@ -43,14 +45,26 @@ async def progress(request: web.Request, items: AsyncIterator[Progress], *, is_s
             return await _lines(request, last, items)
         async for item in items:
             last = item
-        return reply.progress(last)
+        return reply.plain(last)
 
 
-async def end_with(stream: web.StreamResponse, failure: Error) -> web.StreamResponse:
-    """Ends a started stream with an error line."""
-    await stream.write(_line(reply.error_body(failure)))
-    await stream.write_eof()
-    return stream
+def error_line(failure: Error) -> bytes:
+    """An error as the last line of a stream."""
+    return _line(reply.error_body(failure))
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A stream whose head is sent, and how it says an error."""
+
+    response: web.StreamResponse
+    error: Callable[[Error], bytes]
+
+    async def end_with(self, failure: Error) -> web.StreamResponse:
+        """Ends the stream with the error."""
+        await self.response.write(self.error(failure))
+        await self.response.write_eof()
+        return self.response
 
 
 class Running:
@@ -62,7 +76,7 @@ class Running:
     __slots__ = ("_streams", "is_closing")
 
     def __init__(self) -> None:
-        self._streams: dict[Task, web.StreamResponse | None] = {}
+        self._streams: dict[Task, Begun | None] = {}
         self.is_closing = False
 
     def __repr__(self) -> str:
@@ -81,13 +95,13 @@ class Running:
         finally:
             del self._streams[task]
 
-    def started(self) -> web.StreamResponse | None:
-        """The stream on which the current request has sent lines already."""
+    def started(self) -> Begun | None:
+        """The stream on which the current request has sent something already."""
         return self._streams[_current_task()]
 
-    def start(self, stream: web.StreamResponse) -> None:
+    def start(self, stream: web.StreamResponse, error: Callable[[Error], bytes] = error_line) -> None:
         """Notes that the current request has sent the head of `stream`: its status cannot change any more."""
-        self._streams[_current_task()] = stream
+        self._streams[_current_task()] = Begun(stream, error)
 
     async def close(self) -> None:
         """Tells every request to end and waits for that. Whoever comes later must be refused by `is_closing`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.daemon_process import DaemonProcess
@@ -32,6 +33,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     assert daemon.post("/api/pull", model="echo") == {"status": "success"}
     yield daemon
     assert daemon.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def templated(shared: DaemonProcess) -> Callable[..., str]:
+    """Makes a model on echo with a Go template; echo answers with the prompt that the template made."""
+
+    def make(name: str, template: str, **fields: Any) -> str:
+        body = {"model": name, "from": "echo", "template": template, **fields}
+        assert shared.post("/api/create", **body) == {"status": "success"}
+        return name
+
+    return make
 
 
 @pytest.fixture

@@ -206,18 +206,6 @@ def test_a_model_that_shares_weights_shares_the_runner(shared: DaemonProcess) ->
     assert shared.loaded() == ["echo:latest"]
 
 
-@pytest.fixture(scope="module")
-def templated(shared: DaemonProcess) -> Callable[..., str]:
-    """Makes a model on echo with a Go template; echo answers with the prompt that the template made."""
-
-    def make(name: str, template: str, **fields: Any) -> str:
-        body = {"model": name, "from": "echo", "template": template, **fields}
-        assert shared.post("/api/create", **body) == {"status": "success"}
-        return name
-
-    return make
-
-
 def test_a_models_own_template_makes_the_prompt(shared: DaemonProcess, templated: Callable[..., str]) -> None:
     name = templated("tagged", "<{{ .System }}|{{ .Prompt }}>", system="be kind")
 

@@ -1,0 +1,104 @@
+"""OpenAI's API: each handler turns a request into native ones, and hands the verb's answers to the dialect's writer."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from ollamapy.actions import chat as chat_action
+from ollamapy.actions import generate as generate_action
+from ollamapy.actions import list as list_action
+from ollamapy.actions import show as show_action
+from ollamapy.dialects.body import decode
+from ollamapy.dialects.openai import chat, completion, embeddings, errors, models
+from ollamapy.dialects.openai.chat import Envelope
+from ollamapy.errors import Error, Unsupported
+from ollamapy.server import incoming, reply, sse
+from ollamapy.server.incoming import services
+from ollamapy.wire import openai as wire
+from ollamapy.wire.native import GenerateResponse, ShowRequest
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def error_frame(failure: Error) -> bytes:
+    """An error after the stream has begun; the client sees no `[DONE]`."""
+    return sse.data_frame(errors.error_of(failure))
+
+
+FRAMING = sse.Framing(sse.data_frame, error_frame, end=b"data: [DONE]\n\n")
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    """Adds the routes of OpenAI's API."""
+    router.add_post("/v1/chat/completions", chat_completions)
+    router.add_post("/v1/completions", completions)
+    router.add_post("/v1/embeddings", embed)
+    for path in ("/v1/responses", "/v1/messages", "/v1/audio/transcriptions"):
+        router.add_post(path, not_yet)
+    router.add_get("/v1/models", list_models, allow_head=False)
+    router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    wanted = await _decoded(request, wire.ChatCompletionRequest)
+    natives = chat.requests_of(wanted)
+    answers = [chat_action.chat(services(request), native) for native in natives]
+    envelope = _envelope("chatcmpl", wanted.model)
+    if not wanted.stream or wanted.debug_render_only:
+        return reply.plain(chat.completion_of(envelope, await sse.wholes(answers)))
+    writer = chat.ChatStream(envelope, len(natives), includes_usage=wanted.includes_usage)
+    return await sse.answer(request, answers, writer, FRAMING)
+
+
+async def completions(request: web.Request) -> web.StreamResponse:
+    wanted = await _decoded(request, wire.CompletionRequest)
+    answers = [generate_action.generate(services(request), native) for native in completion.requests_of(wanted)]
+    envelope = _envelope("cmpl", wanted.model)
+    if not wanted.stream or wanted.debug_render_only:
+        return reply.plain(completion.completion_of(envelope, await sse.wholes(answers)))
+    writer = _Timed(completion.CompletionStream(envelope, includes_usage=wanted.includes_usage))
+    return await sse.answer(request, answers, writer, FRAMING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """Chunks of a text completion each carry the time at which they are made."""
+
+    stream: completion.CompletionStream
+
+    def push(self, index: int, answer: GenerateResponse) -> Iterator[wire.Completion]:
+        return self.stream.push(index, answer, int(time.time()))
+
+    def finish(self) -> Iterator[wire.Completion]:
+        return self.stream.finish(int(time.time()))
+
+
+async def embed(request: web.Request) -> web.Response:
+    embeddings.request_of(await _decoded(request, wire.EmbeddingRequest))
+    raise Unsupported("embeddings are not supported yet")
+
+
+async def not_yet(request: web.Request) -> web.Response:
+    raise Unsupported(f"{request.path} is not supported yet")
+
+
+async def list_models(request: web.Request) -> web.Response:
+    return reply.plain(models.models_of(await list_action.tags(services(request))))
+
+
+async def show_model(request: web.Request) -> web.Response:
+    name = request.match_info["model"]
+    return reply.plain(models.model_of(name, await show_action.show(services(request), ShowRequest(model=name))))
+
+
+async def _decoded(request: web.Request, kind: type[T]) -> T:
+    return decode(await incoming.body(request), kind)
+
+
+def _envelope(prefix: str, model: str | None) -> Envelope:
+    return Envelope(f"{prefix}-{secrets.randbelow(999)}", int(time.time()), model or "")
