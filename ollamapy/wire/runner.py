@@ -3,6 +3,7 @@
 Daemon to runner (stdin): first one `Load`, then any of the other `Request`s at any time.
 Runner to daemon (stdout): `Loading`…, `Ready` or `LoadError`; then for each `Generate` either one `Refusal`, or
 `Output`… and one `Finished`. After `Cancel` a `Finished` with reason "cancel" still comes, unless it was out already.
+An `Embed` gets one `Embedding` or `Refusal`, and nothing after `Cancel`.
 `Tokenize` and `Detokenize` are answered without waiting for a decode step. A line that is no message is passed over,
 with a `Refusal` if it has an `id`. The runner exits when stdin ends, also while it loads.
 """
@@ -15,7 +16,10 @@ from ollamapy.wire.options import Options
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
-    """Load one model. `num_ctx` is the most one request may use, `pool_tokens` what all share."""
+    """Load one model. `num_ctx` is the most one request may use, `pool_tokens` what all share.
+
+    In mode "embed" it makes vectors and nothing else; in mode "vocabulary" the weights stay on the disk.
+    """
 
     engine: Literal["llama", "echo"]
     path: str
@@ -30,6 +34,12 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     num_thread: int = 0
     flash_attention: bool | None = None
     kv_type: str = "f16"
+    mode: Literal["generate", "embed", "vocabulary"] = "generate"
+
+    @property
+    def key(self) -> str:
+        """Loads with one key may share a runner."""
+        return self.path if self.mode == "generate" else f"{self.path} {self.mode}"
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -77,6 +87,22 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     """Requests of different scopes never share cached prefixes."""
 
 
+class Embed(msgspec.Struct, frozen=True, tag=True):
+    """A vector for each of `texts`; with a `query`, how well each of them answers it."""
+
+    id: int
+    texts: tuple[str, ...]
+    num_ctx: int
+    """The most tokens of one input."""
+    truncate: bool = True
+    """Cut an input that is longer, instead of refusing all."""
+    dimensions: int = 0
+    """Numbers of a vector to keep; 0 keeps all."""
+    normalise: bool = True
+    """Give vectors the length 1."""
+    query: str | None = None
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     id: int
 
@@ -92,7 +118,7 @@ class Detokenize(msgspec.Struct, frozen=True, tag=True):
     tokens: tuple[int, ...]
 
 
-Request = Load | Generate | Cancel | Tokenize | Detokenize
+Request = Load | Generate | Embed | Cancel | Tokenize | Detokenize
 
 
 class Loading(msgspec.Struct, frozen=True, tag=True):
@@ -153,6 +179,15 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     tokens: tuple[int, ...] = ()
 
 
+class Embedding(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """The vectors in the order of the texts. `num_prompt` tokens were read, `num_dropped` cut off before."""
+
+    id: int
+    vectors: tuple[tuple[float, ...], ...]
+    num_prompt: int = 0
+    num_dropped: int = 0
+
+
 class Refusal(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A request of any kind that cannot be served. `prompt_too_long` carries the counts, so that messages can go."""
 
@@ -182,7 +217,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
     host_seconds: float
 
 
-Event = Loading | Ready | LoadError | Output | Finished | Refusal | Tokens | Text | Stats
+Event = Loading | Ready | LoadError | Output | Finished | Embedding | Refusal | Tokens | Text | Stats
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
