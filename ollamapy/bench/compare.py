@@ -1,6 +1,7 @@
 """Conducts a benchmark: warm-up, lengths learnt, then runs of every target in turn, point by point. Prints nothing."""
 
 import itertools
+import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Bench:
     watcher: Watcher
     peer: Peer | None = None
     scale: Scale = field(default_factory=lambda: Scale.of((0, 0), (0, 0)))
+    _name: str = field(default_factory=lambda: secrets.token_hex(8))
     _run_numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def measure(self, levels: Sequence[int]) -> list[Point]:
@@ -65,7 +67,8 @@ class Bench:
             if self.peer:
                 best = self.peer.best(num_clients, self.workload, lambda target: self._score(target, num_clients))
                 targets.append(await stack.enter_async_context(best))
-                await self.load.ask(targets[-1], [plan.task(1, "warm-up")], 1)
+            for target in targets:
+                await self._warm_up(target, num_clients)
             return await self._paired(targets, num_clients)
 
     async def _paired(self, targets: Sequence[Target], num_clients: int) -> list[Point]:
@@ -84,12 +87,17 @@ class Bench:
 
     async def _score(self, target: Target, num_clients: int) -> float:
         self.watcher.began(f"{clients(num_clients)}, trying {target.label}")
-        await self.load.ask(target, [plan.task(1, "warm-up")], 1)
+        await self._warm_up(target, num_clients)
         return output_rate(await self.load.run(target, self._script(), num_clients))
+
+    async def _warm_up(self, target: Target, num_clients: int) -> None:
+        await self.load.ask(target, [plan.task(1, "warm-up")], 1)
+        if self.workload.is_warm:
+            await self.load.run(target, self._script(), num_clients)
 
     def _script(self) -> Script:
         """Texts that no run has had before."""
-        return Script(self.workload, self.scale, next(self._run_numbers))
+        return Script(self.workload, self.scale, self._name, next(self._run_numbers))
 
 
 def num_runs(num_clients: int) -> int:

@@ -36,6 +36,8 @@ class Workload:
     shared_prefix: int = 0
     """Length of a system prompt that all clients of a run share, on top of the prompt; every run has its own."""
     turns: int = 1
+    is_warm: bool = False
+    """All runs share the system prompt, and one run that does not count has made the server know it."""
 
     def check(self) -> None:
         """Raises InvalidInput."""
@@ -78,10 +80,11 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What the clients of one run say."""
+    """What the clients of one run say. `name` is the benchmark's own, so that no server knows its texts from before."""
 
     workload: Workload
     scale: Scale
+    name: str
     run: int
 
     def opening(self) -> tuple[Message, ...]:
@@ -89,12 +92,12 @@ class Script:
         if not self.workload.shared_prefix:
             return ()
         num_words = self.scale.num_words(self.workload.shared_prefix, is_whole_prompt=False)
-        return (Message("system", words(num_words, f"system {self.run}")),)
+        return (Message("system", words(num_words, f"{self.name} system {0 if self.workload.is_warm else self.run}")),)
 
     def question(self, client: int, turn: int) -> Message:
         """The user's message of a turn; turns and clients count from 0."""
         num_words = self.scale.num_words(self.workload.prompt_tokens, is_whole_prompt=turn == 0)
-        return task(num_words, f"run {self.run} client {client} turn {turn}")
+        return task(num_words, f"{self.name} run {self.run} client {client} turn {turn}")
 
 
 def task(num_words: int, seed: str) -> Message:
