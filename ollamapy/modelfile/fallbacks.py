@@ -61,6 +61,11 @@ def lost_text(messages: Sequence[Message], tools: Sequence[Tool], prompt: str) -
     return None
 
 
+def asks_for_calls(prompt: str) -> bool:
+    """True when a prompt holds the words of `lost_text` that tell the model how to write a call."""
+    return _HOW_TO_CALL in _Haystack(prompt)
+
+
 class _Haystack:
     """The text of a prompt, to look for others in: white space does not count, and a JSON string is its text."""
 

@@ -1,9 +1,11 @@
 """Chats told in another form, for templates that refuse the first one or leave out a part of it."""
 
+import json
+
 import pytest
 
 from ollamapy.errors import TemplateError, TemplateRefused
-from ollamapy.modelfile.fallbacks import MAX_CHANGES, fallback_messages, lost_text
+from ollamapy.modelfile.fallbacks import MAX_CHANGES, asks_for_calls, fallback_messages, lost_text
 from ollamapy.modelfile.jinjachat import attempt, render
 from ollamapy.wire.native import Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
@@ -126,6 +128,15 @@ def test_a_template_that_shows_the_newest_message_alone_still_tells_the_system_t
     assert text.startswith("These tools can be called:")
     assert text.endswith("hi")
     assert num_changes == 3
+
+
+def test_a_prompt_that_tells_how_to_call_is_known_by_it() -> None:
+    told = lost_text((USER,), [OFFER], "hi")
+
+    assert told is not None
+    assert asks_for_calls(told[0].content)
+    assert asks_for_calls(json.dumps(f"a {told[0].content} b"))
+    assert not asks_for_calls("Write a call as you like: <tool_call>")
 
 
 def test_contents_are_given_as_parts_to_a_template_that_wants_them() -> None:

@@ -11,9 +11,10 @@
 import re
 from collections.abc import Sequence
 
-from ollamapy.modelfile.tools.found import Call, Found
+from ollamapy.modelfile.tools.between import Between
+from ollamapy.modelfile.tools.found import Call
 from ollamapy.modelfile.tools.jsontext import Unreadable, arguments_of
-from ollamapy.modelfile.tools.machine import Content, Finder, Gap, Machine, Move, State, ToolParser, give_back
+from ollamapy.modelfile.tools.machine import Content, Machine, State, ToolParser
 from ollamapy.wire.native import Tool
 
 OPENING = "<｜tool▁call▁begin｜>"
@@ -30,27 +31,7 @@ def new(tools: Sequence[Tool]) -> ToolParser:
     return Machine(_CONTENT)
 
 
-class _Call:
-    """Reads one call from its opening mark at `start` on, up to the closing one or the end of the answer."""
-
-    def __init__(self, start: int) -> None:
-        self._begin = start + len(OPENING)
-        self._end = Finder((_CLOSING, _LISTS[1]), self._begin)
-
-    def __call__(self, text: str, is_end: bool) -> Move | None:
-        match = self._end.find(text)
-        if not match and not is_end:
-            return None
-        stop = match.start() if match else len(text)
-        end = match.end() if match and match[0] == _CLOSING else stop
-        try:
-            return Move(Found(calls=(_read(text[self._begin : stop]),)), text[end:], Gap(_CONTENT))
-        except Unreadable as error:
-            return give_back(text, end, str(error), _CONTENT)
-
-
-def _read(text: str) -> Call:
-    """The call between two marks. Raises Unreadable."""
+def _read(text: str) -> tuple[Call, ...]:
     head, separator, tail = text.partition(_SEPARATOR)
     if not separator:
         raise Unreadable(f"it has no {_SEPARATOR}")
@@ -62,11 +43,11 @@ def _read(text: str) -> Call:
         written = fenced[1] if fenced else code
     if not _NAME.fullmatch(name.strip()):
         raise Unreadable("it names no tool")
-    return Call(name.strip(), arguments_of(written))
+    return (Call(name.strip(), arguments_of(written)),)
 
 
 def _call(start: int) -> State:
-    return _Call(start)
+    return Between(start + len(OPENING), _CLOSING, _read, _CONTENT, outer=_LISTS[1:])
 
 
 _CONTENT = Content({OPENING: _call}, _LISTS)

@@ -76,7 +76,7 @@ def decode(text: str) -> Any:
     Raises Unreadable.
     """
     try:
-        return _clean(json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite), _MAX_DEPTH)
+        return clean(json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"no valid JSON ({error})") from error
 
@@ -91,16 +91,16 @@ def _finite(text: str) -> float:
     return number
 
 
-def _clean(value: Any, depth: int) -> Any:
+def clean(value: Any, depth: int = _MAX_DEPTH) -> Any:
     """`value` without halves of UTF-16 pairs, which cannot be sent on. Raises ValueError below `depth`."""
     if depth < 0:
         raise ValueError("nested too deeply")
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):
-        return [_clean(item, depth - 1) for item in value]
+        return [clean(item, depth - 1) for item in value]
     if isinstance(value, dict):
-        return {_clean(key, depth): _clean(item, depth - 1) for key, item in value.items()}
+        return {clean(key, depth): clean(item, depth - 1) for key, item in value.items()}
     return value
 
 

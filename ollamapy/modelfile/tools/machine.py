@@ -10,7 +10,7 @@ each part of the text that it reads.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ollamapy.modelfile.tools.found import Found, join
@@ -44,8 +44,16 @@ class Move:
     then: State
 
 
+MAX_HELD = 1 << 20
+"""Characters that a state may wait with; a call that is longer is none."""
+
+
 class Machine:
-    """A ToolParser that begins in state `start`."""
+    """A ToolParser that begins in state `start`.
+
+    A state never sees more than `MAX_HELD` characters: when it cannot move with that many, they are content after all,
+    and so is the rest of the answer.
+    """
 
     def __init__(self, start: State) -> None:
         self._state = start
@@ -60,10 +68,39 @@ class Machine:
     def _run(self, text: str, *, is_end: bool) -> Found:
         self._held += text
         parts = []
-        while self._held and (move := self._state(self._held, is_end)):
+        while self._held and (move := self._move(is_end=is_end)):
             parts.append(move.found)
             self._held, self._state = move.rest, move.then
         return join(parts)
+
+    def _move(self, *, is_end: bool) -> Move | None:
+        seen, unseen = self._held[:MAX_HELD], self._held[MAX_HELD:]
+        move = self._state(seen, is_end and not unseen)
+        if not unseen:
+            return move
+        move = move or give_back(seen, len(seen), f"it is longer than {MAX_HELD} characters", plain)
+        return Move(move.found, move.rest + unseen, move.then)
+
+
+class Chain:
+    """A ToolParser that reads the content which one parser leaves by the next."""
+
+    def __init__(self, parsers: Sequence[ToolParser]) -> None:
+        self._parsers = parsers
+
+    def push(self, text: str) -> Found:
+        return self._run(text, is_end=False)
+
+    def finish(self) -> Found:
+        return self._run("", is_end=True)
+
+    def _run(self, text: str, *, is_end: bool) -> Found:
+        parts = []
+        for parser in self._parsers:
+            found = join((parser.push(text), parser.finish() if is_end else Found()))
+            parts.append(replace(found, content=""))
+            text = found.content
+        return join((*parts, Found(content=text)))
 
 
 Enter = Callable[[int], State]

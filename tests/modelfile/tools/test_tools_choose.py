@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tool_answers import PARIS, read
+from tool_answers import NOW, PARIS, read, warned
 
 from ollamapy.modelfile.tools import choose as chooser
-from ollamapy.modelfile.tools.choose import choose
+from ollamapy.modelfile.tools.choose import also_hermes, choose
 from ollamapy.modelfile.tools.found import Found
 
 CORPUS = Path(__file__).parents[1] / "jinja_corpus"
@@ -31,7 +31,19 @@ HERMES = '<tool_call>\n{"name": "{{ f }}", "arguments": {{ a }}}\n</tool_call>'
         ("<|python_tag|>{{ f }}.call()", "llama3"),
         ("<|python_start|>{{ calls }}<|python_end|>", "llama3"),
         ('<|start_header_id|>{"name": "{{ f }}", "parameters": {{ a }}}', "llama3"),
-        ("<tool_call>{{ f }}\n<arg_key>{{ k }}</arg_key> arguments", "generic"),
+        ("<tool_call>{{ f }}\n<arg_key>{{ k }}</arg_key>\n<arg_value>{{ v }}</arg_value>", "glm45"),
+        ("<|tool_call>call:{{ f }}<tool_call|>", "gemma4"),
+        ('<minimax:tool_call><invoke name="{{ f }}">', "minimax_m2"),
+        ('<｜DSML｜function_calls>\n<｜DSML｜invoke name="{{ f }}">', "deepseek_v3.2"),
+        ("<|tool_call_start|>[{{ calls }}]<|tool_call_end|>", "lfm2"),
+        ("List of tools: <|tool_list_start|>[{{ tools }}]", "lfm2"),
+        ("<function_calls>{{ calls }}</function_calls>", "olmo3"),
+        ("<|tool_calls_section_begin|>{{ calls }}", "kimi_k2"),
+        ("<|im_system|>tool_declare<|im_middle|>", "kimi_k2"),
+        ("<TOOLCALL>[{{ calls }}]</TOOLCALL>", "nemotron"),
+        (">>>all\n{{ content }}", "functionary"),
+        ("<|python_tag|> <function={{ f }}>{{ a }}</function>", "function_tag"),
+        ("[gMASK]<sop><|observation|>", "glm4"),
         ("{{ m.content }}", "generic"),
     ],
 )
@@ -46,6 +58,8 @@ def test_a_jinja_template_tells_by_its_marks(template: str, name: str) -> None:
         ("[TOOL_CALLS] {{ .ToolCalls }}", "generic"),
         (CODER, "qwen3_coder"),
         ("<start_function_call>", "functiongemma"),
+        ("<tool_call>{{ .Name }}<arg_key>{{ $k }}</arg_key><arg_value>", "glm45"),
+        ("<|tool_call_start|>", "lfm2"),
         (HARMONY, "harmony"),
     ],
 )
@@ -68,6 +82,7 @@ def test_a_go_template_has_the_generic_parser_unless_that_cannot_read_the_format
         ("mistral-v3", "mistral"),
         ("mistral-v7", "mistral"),
         ("phi4-mini", "granite"),
+        ("glm4", "glm4"),
         ("qwen2.5", "hermes"),
         ("qwen3", "hermes"),
         ("qwen3-coder", "qwen3_coder"),
@@ -108,17 +123,37 @@ def test_the_generic_parser_looks_for_the_tag_of_the_go_template() -> None:
 @pytest.mark.parametrize(
     ("template", "answer"),
     [
-        (
-            "<|tool_calls_section_begin|>{{ calls }}",
-            "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>"
-            '{"city": "Paris"}<|tool_call_end|><|tool_calls_section_end|>',
-        ),
         ("<|tools_prefix|>[{{ calls }}]", '<|tools_prefix|>[{"get_weather": {"city": "Paris"}}]<|tools_suffix|>'),
         ("functools{{ calls }}", 'functools[{"name": "get_weather", "arguments": {"city": "Paris"}}]'),
     ],
 )
 def test_jinja_templates_with_json_after_another_tag_are_served_too(template: str, answer: str) -> None:
     assert read(choose(template, "jinja").new, answer) == Found(calls=(PARIS,))
+
+
+def test_a_prompt_that_asks_for_hermes_calls_gets_both_parsers() -> None:
+    own = choose("<｜tool▁call▁begin｜>{{ f }}", "jinja")
+    both = also_hermes(own)
+    marked = "<｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜>"
+    asked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+
+    assert read(both.new, f"I look. {marked}").calls == (NOW,)
+    assert read(both.new, f"I look.\n{asked}") == Found("I look.", calls=(PARIS,))
+    assert set(both.marks) >= {*own.marks, "<tool_call>"}
+
+
+def test_a_bare_call_is_still_found_where_hermes_calls_are_asked_for() -> None:
+    both = also_hermes(choose("{{ m.content }}", "jinja"))
+
+    assert read(both.new, '{"name": "get_time", "arguments": {}}') == Found(calls=(NOW,))
+    assert read(both.new, '<tool_call>{"name": "get_time", "arguments": {}}</tool_call>') == Found(calls=(NOW,))
+    assert warned(read(both.new, "<tool_call>no")) == ("<tool_call>no", (), 1)
+
+
+def test_a_format_that_reads_hermes_calls_already_stays_as_it_is() -> None:
+    form = choose(HERMES, "jinja")
+
+    assert also_hermes(form) is form
 
 
 def test_bare_brackets_need_no_control_tokens() -> None:

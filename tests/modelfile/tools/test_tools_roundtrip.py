@@ -13,13 +13,21 @@ from tool_answers import read_pieces
 from ollamapy.modelfile.tools import (
     command_r,
     deepseek,
+    function_tag,
     functiongemma,
     generic,
+    glm45,
     granite,
     harmony,
     hermes,
+    invoke,
+    kimi_k2,
+    lfm2,
     llama3,
     mistral,
+    named_line,
+    nemotron,
+    olmo3,
     qwen3_coder,
 )
 from ollamapy.modelfile.tools.found import Call, Found
@@ -51,12 +59,45 @@ def as_gemma(arguments: Arguments) -> str:
     return f"<start_function_call>call:act{gemma_value(arguments)}<end_function_call>"
 
 
-def gemma_value(value: Any) -> str:
+def as_gemma4(arguments: Arguments) -> str:
+    return f"""<|tool_call>call:act{gemma_value(arguments, '<|"|>')}<tool_call|>"""
+
+
+def gemma_value(value: Any, quote: str = "<escape>") -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{gemma_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{gemma_value(item, quote)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(gemma_value, value)) + "]"
-    return f"<escape>{value}<escape>" if isinstance(value, str) else json.dumps(value)
+        return "[" + ",".join(gemma_value(item, quote) for item in value) + "]"
+    return f"{quote}{value}{quote}" if isinstance(value, str) else json.dumps(value)
+
+
+def as_glm45(arguments: Arguments) -> str:
+    elements = "".join(
+        f"<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>\n" for key, value in arguments.items()
+    )
+    return f"<tool_call>act\n{elements}</tool_call>"
+
+
+def as_minimax(arguments: Arguments) -> str:
+    elements = "".join(f'<parameter name="{key}">{value}</parameter>\n' for key, value in arguments.items())
+    return f'<minimax:tool_call>\n<invoke name="act">\n{elements}</invoke>\n</minimax:tool_call>'
+
+
+def as_dsml(arguments: Arguments) -> str:
+    """What is no string is JSON, and the tag says so."""
+    values = {
+        key: (value, True) if isinstance(value, str) else (json.dumps(value), False) for key, value in arguments.items()
+    }
+    elements = "".join(
+        f'<｜DSML｜parameter name="{key}" string="{str(is_text).lower()}">{value}</｜DSML｜parameter>\n'
+        for key, (value, is_text) in values.items()
+    )
+    invoke = f'<｜DSML｜invoke name="act">\n{elements}</｜DSML｜invoke>'
+    return f"<｜DSML｜function_calls>\n{invoke}\n</｜DSML｜function_calls>"
+
+
+def as_python(arguments: Arguments) -> str:
+    return f"act({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 
 def as_xml(arguments: Arguments) -> str:
@@ -90,6 +131,23 @@ FORMATS: dict[str, tuple[NewParser, Callable[[Arguments], str], st.SearchStrateg
     "harmony": (harmony.new, as_harmony, ARGUMENTS),
     "functiongemma": (functiongemma.new, as_gemma, GEMMA),
     "qwen3_coder": (qwen3_coder.new, as_xml, STRINGS),
+    "gemma4": (functiongemma.new_gemma4, as_gemma4, GEMMA),
+    "glm45": (glm45.new, as_glm45, STRINGS),
+    "minimax_m2": (invoke.new, as_minimax, STRINGS),
+    "deepseek_v3.2": (invoke.new_dsml, as_dsml, NAMED),
+    "kimi_k2": (
+        kimi_k2.new,
+        lambda a: f"<|tool_call_begin|>functions.act:3<|tool_call_argument_begin|>{json.dumps(a)}<|tool_call_end|>",
+        ARGUMENTS,
+    ),
+    "nemotron": (nemotron.new, lambda a: f"<TOOLCALL>[{as_json(a)}]</TOOLCALL>", ARGUMENTS),
+    "lfm2": (lfm2.new, lambda a: f"<|tool_call_start|>[{as_python(a)}]<|tool_call_end|>", NAMED),
+    "olmo3": (olmo3.new, lambda a: f"<function_calls>\n{as_python(a)}\n</function_calls>", NAMED),
+    "llama python": (llama3.new, lambda a: f"[{as_python(a)}]", NAMED),
+    "llama 4 python": (llama3.new, lambda a: f"<|python_start|>[{as_python(a)}]<|python_end|>", NAMED),
+    "glm4": (named_line.new_glm4, lambda a: f"act\n{json.dumps(a, ensure_ascii=False)}", ARGUMENTS),
+    "functionary": (named_line.new_functionary, lambda a: f"act\n{json.dumps(a)}", ARGUMENTS),
+    "function_tag": (function_tag.new, lambda a: f"<function=act>{json.dumps(a)}</function>", ARGUMENTS),
     "generic {": (generic.new, as_json, ARGUMENTS),
     "generic [": (partial(generic.new, tag="["), lambda a: f"[{as_json(a)}]", ARGUMENTS),
     "generic tag": (partial(generic.new, tag="[[CALL]]"), lambda a: f"[[CALL]] {as_json(a)}", ARGUMENTS),

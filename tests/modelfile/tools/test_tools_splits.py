@@ -10,13 +10,21 @@ from tool_answers import cut_text, read_pieces
 from ollamapy.modelfile.tools import (
     command_r,
     deepseek,
+    function_tag,
     functiongemma,
     generic,
+    glm45,
     granite,
     harmony,
     hermes,
+    invoke,
+    kimi_k2,
+    lfm2,
     llama3,
     mistral,
+    named_line,
+    nemotron,
+    olmo3,
     qwen3_coder,
 )
 from ollamapy.modelfile.tools.machine import NewParser
@@ -38,11 +46,12 @@ JSON = (
     "two words",
     "[" + '{"name": "get_time", "arguments": {}}' + "]",
 )
+PYTHON = ('[get_weather(city="Paris")', "get_time()", "other(a=[1, {'b': None}])", "(", ")", "'", "='it's', ", "=")
 FORMATS: dict[str, tuple[NewParser, tuple[str, ...]]] = {
     "hermes": (hermes.new, hermes.MARKS),
     "granite": (granite.new, granite.MARKS),
     "command_r": (command_r.new, (*command_r.MARKS, "Action:", "```json\n", "```")),
-    "llama3": (llama3.new, (*llama3.MARKS, 'web.call(query="x")')),
+    "llama3": (llama3.new, (*llama3.MARKS, 'web.call(query="x")', *PYTHON)),
     "mistral": (mistral.new, (*mistral.MARKS, "[TOOL_CALLS]get_time[ARGS]{}", "[CALL_ID]a1")),
     "deepseek": (
         deepseek.new,
@@ -65,7 +74,12 @@ FORMATS: dict[str, tuple[NewParser, tuple[str, ...]]] = {
     ),
     "functiongemma": (
         functiongemma.new,
-        (*functiongemma.MARKS, "call:get_time{", "city:<escape>a<escape>", "<start_function_call>call:get_time{}"),
+        (
+            *functiongemma.FUNCTIONGEMMA.texts,
+            "call:get_time{",
+            "city:<escape>a<escape>",
+            "<start_function_call>call:get_time{}",
+        ),
     ),
     "qwen3_coder": (
         qwen3_coder.new,
@@ -79,6 +93,39 @@ FORMATS: dict[str, tuple[NewParser, tuple[str, ...]]] = {
             "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>",
         ),
     ),
+    "gemma4": (functiongemma.new_gemma4, (*functiongemma.GEMMA4.texts, "call:get_time{", 'city:<|"|>a<|"|>', "}")),
+    "glm45": (
+        glm45.new,
+        (*glm45.MARKS, "get_weather\n<arg_key>city</arg_key>\n<arg_value>", "</arg_value>\n</tool_call>", "get_time\n"),
+    ),
+    "minimax_m2": (
+        invoke.new,
+        (
+            *invoke.marks_of(invoke.MINIMAX),
+            '<invoke name="get_weather">\n',
+            '<parameter name="city">',
+            "</parameter>\n",
+            "</invoke>\n",
+        ),
+    ),
+    "deepseek_v3.2": (
+        invoke.new_dsml,
+        (
+            "<｜DSML｜function_calls>\n",
+            "</｜DSML｜function_calls>",
+            '<｜DSML｜invoke name="get_weather">\n',
+            '<｜DSML｜parameter name="city" string="true">',
+            "</｜DSML｜parameter>\n",
+            "</｜DSML｜invoke>\n",
+        ),
+    ),
+    "kimi_k2": (kimi_k2.new, (*kimi_k2.MARKS, "functions.get_time:0", "<|tool_call_argument_begin|>{}")),
+    "nemotron": (nemotron.new, nemotron.MARKS),
+    "lfm2": (lfm2.new, (*lfm2.MARKS, *PYTHON)),
+    "olmo3": (olmo3.new, (*olmo3.MARKS, *PYTHON)),
+    "glm4": (named_line.new_glm4, ("<|assistant|>", "get_time\n{}", "get_weather\n", "\n")),
+    "functionary": (named_line.new_functionary, (">>>", "all\n", "get_time\n{}", "get_weather\n", "\n")),
+    "function_tag": (function_tag.new, (*function_tag.MARKS, "get_time>{}")),
     "generic {": (generic.new, ()),
     "generic [": (partial(generic.new, tag="["), ()),
     "generic tag": (partial(generic.new, tag="<tool_call>"), hermes.MARKS),
