@@ -97,7 +97,7 @@ def _serve(request: Load, pipe: Pipe) -> int:
     except Error as error:
         pipe.send([LoadError(error.message)])
         return 1
-    loop = Loop(model, pipe.send, num_parallel=request.num_parallel)
+    loop = Loop(model, pipe.send)
     pipe.send([_ready(request, model)])
     session.set_result((model, loop))
     loop.run()

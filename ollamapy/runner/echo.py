@@ -11,6 +11,7 @@ import os
 import signal
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ollamapy.wire.runner import Generate, Load, TokenLogprob
 END_OF_PROMPT = 256
 END_OF_ANSWER = 257
 NUM_SLOTS = 256
+NUM_KEPT = 32
 _MAX_HEADER_BYTES = 1 << 20
 
 _FAULTS: dict[str, Callable[[], None]] = {
@@ -46,20 +48,25 @@ def load(request: Load, on_progress: Callable[[float], None]) -> "EchoModel":
 
 
 class EchoModel:
-    """A Model whose memory is a list of token ids per slot."""
+    """A Model whose memory is a pool of cells that slots share: `_slots` maps a slot's positions to cells, a cell
+    holds a token, and is gone when no slot has it."""
 
     def __init__(self, request: Load, switches: dict[str, Any], fault: str) -> None:
         self.info = ModelInfo(
             num_ctx_train=int(switches.get("context_length", 4096)),
             pool_tokens=request.pool_tokens,
-            num_slots=min(request.num_parallel, NUM_SLOTS),
+            num_parallel=min(request.num_parallel, NUM_SLOTS),
+            num_slots=min(request.num_parallel + NUM_KEPT, NUM_SLOTS),
             max_batch=max(request.num_batch, NUM_SLOTS),
             size_bytes=Path(request.path).stat().st_size,
             vram_bytes=0,
             can_shift=True,
             adds_bos=False,
         )
-        self._cells: dict[int, list[int]] = {}
+        self._slots: dict[int, dict[int, int]] = {}
+        self._cells: dict[int, int] = {}
+        self._holds: Counter[int] = Counter()
+        self._next_cell = 0
         self._rows: list[int] = []
         self._step_seconds = float(switches.get("step_seconds", 0.0))
         self._token_seconds = float(switches.get("token_seconds", 0.0))
@@ -92,17 +99,29 @@ class EchoModel:
         num_tokens = sum(len(chunk.tokens) for chunk in chunks)
         _strike(self._fault, "prefill" if num_tokens > len(chunks) else "decode")
         time.sleep(self._step_seconds + self._token_seconds * num_tokens)
-        used = sum(len(cells) for cells in self._cells.values())
-        if used + num_tokens > self.info.pool_tokens:
+        if len(self._cells) + num_tokens > self.info.pool_tokens:
             return Decoded.NO_ROOM
         self._rows = []
         for chunk in chunks:
-            cells = self._cells.setdefault(chunk.slot, [])
-            assert len(cells) == chunk.start, "positions must follow each other"
-            cells.extend(chunk.tokens)
+            held = self._slots.setdefault(chunk.slot, {})
+            assert len(held) == chunk.start, "positions must follow each other"
+            for position, token in enumerate(chunk.tokens, chunk.start):
+                self._put(held, position, token)
             if chunk.wants_output:
-                self._rows.append(_next_token(cells))
+                self._rows.append(_next_token(self.held(chunk.slot)))
         return Decoded.OK
+
+    def _put(self, held: dict[int, int], position: int, token: int) -> None:
+        """A new cell."""
+        held[position] = self._next_cell
+        self._cells[self._next_cell] = token
+        self._holds[self._next_cell] = 1
+        self._next_cell += 1
+
+    def held(self, slot: int) -> list[int]:
+        """The tokens of a slot."""
+        held = self._slots.get(slot, {})
+        return [self._cells[held[position]] for position in sorted(held)]
 
     def next_token(self, row: int) -> int:
         return self._rows[row]
@@ -113,19 +132,34 @@ class EchoModel:
         return TokenLogprob(alternative.token, 0.0, alternative.bytes, (alternative,) * min(num_top, 1))
 
     def remove(self, slot: int, start: int, end: int) -> bool:
-        cells = self._cells.get(slot, [])
-        del cells[start : len(cells) if end < 0 else end]
-        if not cells:
-            self._cells.pop(slot, None)
+        held = self._slots.get(slot, {})
+        for position in [position for position in held if position >= start and (end < 0 or position < end)]:
+            cell = held.pop(position)
+            self._holds[cell] -= 1
+            if not self._holds[cell]:
+                del self._cells[cell], self._holds[cell]
+        if not held:
+            self._slots.pop(slot, None)
         return True
 
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        held = self._slots[source]
+        shared = {position: held[position] for position in range(start, end)}
+        assert not shared.keys() & self._slots.get(target, {}).keys(), "positions must be empty"
+        self._slots.setdefault(target, {}).update(shared)
+        self._holds.update(shared.values())
+
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
-        """Nothing to do: a list closes its gaps by itself."""
+        held = self._slots[slot]
+        moved = {position: held.pop(position) for position in range(start, end)}
+        assert all(self._holds[cell] == 1 for cell in moved.values()), "others hold these cells too"
+        held.update({position + delta: cell for position, cell in moved.items()})
 
     def set_threads(self, count: int) -> None:
         """Nothing to do: there is one."""
 
     def close(self) -> None:
+        self._slots.clear()
         self._cells.clear()
 
 

@@ -22,6 +22,8 @@ from ollamapy.runner.sampler import GrammarSampler, LlamaSampler, Logits, make_c
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 _MAX_SLOTS = 256
+_NUM_KEPT = 32
+"""Slots for prefixes that no running sequence holds; all prefixes of one beginning need one each."""
 _MAX_RECURRENT_SLOTS = 8
 """Recurrent and hybrid models hold a whole state per slot."""
 _UBATCH = 512
@@ -80,7 +82,7 @@ def _load_weights(request: Load, on_progress: Callable[[float], None]) -> Any:
 
 def _make_context(request: Load, model: Any) -> Any:
     params = native.llama_context_default_params()
-    num_slots = _num_slots(request, model)
+    num_slots = min(_num_parallel(request, model) + _NUM_KEPT, _MAX_SLOTS)
     params.n_ctx = request.pool_tokens
     params.n_batch = max(request.num_batch, num_slots)
     params.n_ubatch = min(params.n_batch, max(_UBATCH, num_slots))
@@ -100,7 +102,7 @@ def _make_context(request: Load, model: Any) -> Any:
     return context
 
 
-def _num_slots(request: Load, model: Any) -> int:
+def _num_parallel(request: Load, model: Any) -> int:
     has_states = native.llama_model_is_recurrent(model) or native.llama_model_is_hybrid(model)
     return min(request.num_parallel, _MAX_RECURRENT_SLOTS if has_states else _MAX_SLOTS)
 
@@ -162,6 +164,7 @@ class LlamaModel:
         return ModelInfo(
             num_ctx_train=native.llama_model_n_ctx_train(model),
             pool_tokens=pool_tokens,
+            num_parallel=_num_parallel(request, model),
             num_slots=native.llama_n_seq_max(context),
             max_batch=native.llama_n_batch(context),
             size_bytes=size_bytes,
@@ -291,6 +294,9 @@ class LlamaModel:
 
     def remove(self, slot: int, start: int, end: int) -> bool:
         return bool(native.llama_memory_seq_rm(self._memory, slot, start, end))
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        native.llama_memory_seq_cp(self._memory, source, target, start, end)
 
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         native.llama_memory_seq_add(self._memory, slot, start, end, delta)

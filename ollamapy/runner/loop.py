@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.model import Chunk, Decoded, Model, Sampler
 from ollamapy.runner.pace import Pace
+from ollamapy.runner.prefix import Copy, PrefixTree, Remove
 from ollamapy.runner.scheduler import Planned, Scheduler, Step
 from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
@@ -47,15 +48,16 @@ Send = Callable[[list[Event]], None]
 class Loop:
     """Runs until `Closed` arrives. `send` gets the events of a step in one list."""
 
-    def __init__(self, model: Model, send: Send, *, num_parallel: int) -> None:
+    def __init__(self, model: Model, send: Send) -> None:
         info = model.info
         self._model = model
         self._send = send
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._scheduler = Scheduler(
             pool_tokens=info.pool_tokens,
-            num_slots=min(num_parallel, info.num_slots),
+            num_parallel=info.num_parallel,
             max_batch=info.max_batch,
+            cache=PrefixTree(info.num_slots),
         )
         self._pace = Pace(info.max_batch)
         self._threads = ThreadControl(info.max_threads)
@@ -172,8 +174,7 @@ class Loop:
     # A step
 
     def _run_step(self, step: Step) -> None:
-        for _, slot in step.preempted:
-            self._model.remove(slot, 0, -1)
+        self._carry_out_moves()
         if not step.planned:
             return
         started, cpu_started = time.perf_counter(), time.process_time()
@@ -191,10 +192,18 @@ class Loop:
         row = 0
         for planned in step.planned:
             is_last = planned.is_last
-            planned.sequence.num_computed += planned.count
+            self._scheduler.computed(planned)
             if is_last:
                 self._advance(planned.sequence, row)
                 row += 1
+
+    def _carry_out_moves(self) -> None:
+        for move in self._scheduler.cache.take_moves():
+            match move:
+                case Copy(source, target, start, end):
+                    self._model.copy(source, target, start, end)
+                case Remove(slot, start, end):
+                    self._model.remove(slot, start, end)
 
     def _adapt_threads(self, now: float, wall_seconds: float, cpu_seconds: float) -> None:
         if self._threads.max_threads == 1:
@@ -210,9 +219,7 @@ class Loop:
         log.warning("no room in the pool state=%r", self._scheduler)
         for sequence in self._scheduler.running:
             self._model.remove(sequence.slot, sequence.num_computed, -1)
-        preempted = self._scheduler.give_way()
-        if preempted:
-            self._model.remove(preempted[1], 0, -1)
+        if self._scheduler.give_way():
             return
         sequence = self._scheduler.running[0]
         self._fail(sequence, "the engine found no room for the sequence in the KV pool")
@@ -222,7 +229,7 @@ class Loop:
         try:
             self._take_token(sequence, row, sequence.sampler.sample(row))
         except InvalidInput as error:
-            self._release(sequence)
+            self._release(sequence, keep=True)
             self._events.append(Refusal(sequence.id, "invalid", error.message))
         except Exception as error:  # the seam between one request and all others
             log.exception("sequence failed id=%d", sequence.id)
@@ -255,11 +262,13 @@ class Loop:
         if not (sequence.request.shift and info.can_shift):
             return False
         start, end = shift_range(len(sequence.tokens), sequence.num_ctx, sequence.num_keep, info.adds_bos)
-        if not self._model.remove(sequence.slot, start, end):
-            return False
-        self._model.move(sequence.slot, end, sequence.num_computed, start - end)
-        del sequence.tokens[start:end]
-        sequence.num_computed -= end - start
+        is_own = self._scheduler.cache.cut(sequence.slot, start)
+        self._carry_out_moves()
+        if is_own:
+            if not self._model.remove(sequence.slot, start, end):
+                return False
+            self._model.move(sequence.slot, end, sequence.num_computed, start - end)
+        self._scheduler.shift(sequence, start, end, is_own=is_own)
         log.info("context shifted id=%d dropped=%d kept=%d", sequence.id, end - start, start)
         return True
 
@@ -274,17 +283,16 @@ class Loop:
         rest = "" if reason == "cancel" else sequence.text.finish()
         if rest or (sequence.pending_logprobs and reason != "cancel"):
             self._emit(sequence, rest)
-        self._release(sequence)
+        self._release(sequence, keep=True)
         self._events.append(_finished(sequence, reason, time.perf_counter()))
 
     def _fail(self, sequence: Sequence, message: str) -> None:
-        self._release(sequence)
+        self._release(sequence, keep=False)
         self._events.append(Refusal(sequence.id, "internal", message))
 
-    def _release(self, sequence: Sequence) -> None:
-        slot = self._scheduler.remove(sequence)
-        if slot >= 0:
-            self._model.remove(slot, 0, -1)
+    def _release(self, sequence: Sequence, *, keep: bool) -> None:
+        self._scheduler.remove(sequence, keep=keep)
+        self._carry_out_moves()
         sequence.sampler.close()
 
 
@@ -338,6 +346,7 @@ def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
         id=sequence.id,
         reason=reason,  # type: ignore[arg-type]
         num_prompt=sequence.num_prompt,
+        num_prompt_cached=sequence.num_cached or 0,
         num_prompt_dropped=sequence.num_dropped,
         num_output=sequence.num_output,
         prompt_seconds=answered - started,

@@ -35,7 +35,10 @@ class ModelInfo:
 
     num_ctx_train: int
     pool_tokens: int
+    num_parallel: int
+    """Sequences that may run at once."""
     num_slots: int
+    """As many, and places for prefixes that are only kept."""
     max_batch: int
     size_bytes: int
     vram_bytes: int
@@ -96,6 +99,9 @@ class Model(Protocol):
 
     def remove(self, slot: int, start: int, end: int) -> bool:
         """Forgets positions [start, end) of a slot; end -1 is "to the last". False if the engine cannot."""
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Lets slot `target` share the cells of `source` at [start, end)."""
 
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         """Adds `delta` to the positions [start, end) of a slot."""

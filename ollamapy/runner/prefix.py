@@ -89,6 +89,8 @@ class _Node:
 class PrefixTree:
     """All prefixes of a pool. `num_cells` counts the cells that are in the books."""
 
+    can_share_parts = True
+
     def __init__(self, num_slots: int) -> None:
         self.num_slots = num_slots
         self.num_cells = 0
@@ -110,14 +112,27 @@ class PrefixTree:
         root = self._roots.get(scope)
         return self._walk(root, tokens, end)[1] if root else 0
 
+    def num_pinned(self, scope: str, tokens: Sequence[int], end: int) -> int:
+        """How many of those tokens running sequences hold."""
+        root = self._roots.get(scope)
+        if root is None:
+            return 0
+        node, shared = self._walk(root, tokens, end)
+        held = next((node for node in node.path() if node.slots - self._holders.keys()), None)
+        return min(shared, held.end) if held else 0
+
     def length(self, slot: int) -> int:
         """Tokens of the slot's path that are in the books."""
         return self._tips[slot].end
 
+    def running(self) -> Iterator[int]:
+        """The slots in which sequences compute."""
+        return (slot for slot in self._tips if slot not in self._holders)
+
     @property
     def num_evictable(self) -> int:
         """Cells that no running sequence holds."""
-        pinned = {id(node): node for slot in self._running() for node in self._tips[slot].path()}
+        pinned = {id(node): node for slot in self.running() for node in self._tips[slot].path()}
         return self.num_cells - sum(len(node.tokens) for node in pinned.values())
 
     # Changes
@@ -238,9 +253,6 @@ class PrefixTree:
         return f"<PrefixTree {self.num_cells} cells, {num_running} slots run, {len(self._holders)} hold>"
 
     # Inside
-
-    def _running(self) -> Iterator[int]:
-        return (slot for slot in self._tips if slot not in self._holders)
 
     def _walk(self, root: _Node, tokens: Sequence[int], end: int) -> tuple[_Node, int]:
         """The last node that `tokens[:end]` reaches, and how many tokens that makes; it may end inside the node."""

@@ -3,9 +3,11 @@
 A step is filled in this order:
 1. every running sequence that lacks one token gets it (decode first: streams never wait for a prefill),
 2. prompts that are under way go on, oldest first, as far as the prefill budget reaches,
-3. waiting sequences are admitted while a slot is free and the pool has cells for their whole prompt.
-When the pool has too few cells for (1), the youngest running sequence is preempted: it gives its cells back and
-waits at the head of the queue. The oldest always goes on, so nobody starves.
+3. waiting sequences are admitted while they may run and the pool has cells for what of their prompt is not there yet.
+   One whose prompt begins like a prompt that is being computed waits until that part is there.
+When the pool has too few cells, prefixes that nobody uses go first. When that is not enough for (1), the youngest
+running sequence is preempted: it becomes such a prefix and waits at the head of the queue. The oldest always goes on,
+so nobody starves.
 When the engine itself ran out of cells (`give_way`), nobody is admitted until a running sequence has ended: the
 books would let the youngest in again at once.
 """
@@ -14,7 +16,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ollamapy.runner.prefix import PrefixTree, num_shared
 from ollamapy.runner.sequence import Sequence, Stage
+
+_LEAST_EVICTED = 64
+"""Cells that go at a time at least: the end of a prefix is worth little without its middle."""
+_LEAST_SHARED = 8
+"""Tokens in common for which a sequence waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +40,10 @@ class Planned:
 
 @dataclass(slots=True)
 class Step:
-    """What to do next: free the cells of `preempted`, then compute `planned`."""
+    """What to compute next, after the moves of the cache."""
 
     planned: list[Planned] = field(default_factory=list)
-    preempted: list[tuple[Sequence, int]] = field(default_factory=list)
-    """Sequences with the slot that they gave back."""
+    preempted: list[Sequence] = field(default_factory=list)
 
     @property
     def num_prefill(self) -> int:
@@ -45,16 +52,17 @@ class Step:
 
 
 class Scheduler:
-    """Owns the queue, the running set and the slots. `pool_tokens` cells are shared by all running sequences."""
+    """Owns the queue and the running set. `pool_tokens` cells are shared by all running sequences and the cache."""
 
-    def __init__(self, *, pool_tokens: int, num_slots: int, max_batch: int) -> None:
-        assert 1 <= num_slots <= max_batch, "every slot needs a place in the batch"
+    def __init__(self, *, pool_tokens: int, num_parallel: int, max_batch: int, cache: PrefixTree) -> None:
+        assert 1 <= num_parallel <= cache.num_slots, "every running sequence needs a slot"
+        assert num_parallel <= max_batch, "every running sequence needs a place in the batch"
         self.pool_tokens = pool_tokens
+        self.num_parallel = num_parallel
         self.max_batch = max_batch
+        self.cache = cache
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
-        self._free_slots = list(range(num_slots - 1, -1, -1))
-        self._num_slots = num_slots
         self._is_tight = False
 
     @property
@@ -72,17 +80,31 @@ class Scheduler:
     def find(self, request_id: int) -> Sequence | None:
         return next((s for s in self._all() if s.id == request_id), None)
 
-    def remove(self, sequence: Sequence) -> int:
-        """Takes a sequence out, done or cancelled; answers the slot whose cells are to be freed, or -1."""
+    def remove(self, sequence: Sequence, *, keep: bool = True) -> None:
+        """Takes a sequence out, done or cancelled. What it has computed stays in the cache if `keep` says so."""
         if sequence.stage is Stage.WAITING:
             self.waiting.remove(sequence)
         elif sequence.stage is Stage.RUNNING:
             self.running.remove(sequence)
-            self._free_slots.append(sequence.slot)
+            self._close(sequence, keep=keep)
             self._is_tight = False
         sequence.stage = Stage.DONE
-        slot, sequence.slot = sequence.slot, -1
-        return slot
+
+    def computed(self, planned: Planned) -> None:
+        """A part of a step is done. Others can share a prompt as far as it is there."""
+        sequence = planned.sequence
+        sequence.num_computed += planned.count
+        if planned.count > 1:
+            self._tell_cache(sequence)
+
+    def shift(self, sequence: Sequence, start: int, end: int, *, is_own: bool) -> None:
+        """The tokens [start, end) of a running sequence are gone.
+
+        With `is_own` the cells behind them were moved; else they are gone too and are computed again.
+        """
+        del sequence.tokens[start:end]
+        sequence.num_computed = sequence.num_computed - (end - start) if is_own else start
+        sequence.is_shifted |= is_own
 
     def next_step(self, prefill_budget: int) -> Step:
         """The next step. `prefill_budget` bounds the prompt tokens in it; decoding is bounded by the batch alone."""
@@ -100,29 +122,47 @@ class Scheduler:
             self._admit(step, budget)
         return step
 
-    def give_way(self) -> tuple[Sequence, int] | None:
-        """The engine has fewer cells than the books say: preempts the youngest and admits nobody for a while."""
+    def give_way(self) -> bool:
+        """The engine has fewer cells than the books say: frees what nobody uses, else preempts the youngest and admits
+        nobody for a while. False when there is nothing to give."""
+        if self.cache.evict(self.pool_tokens):
+            return True
         self._is_tight = len(self.running) > 1
-        return self._preempt_youngest()
+        has_given = self._preempt_youngest() is not None
+        self.cache.evict(self.pool_tokens)
+        return has_given
 
-    def _preempt_youngest(self) -> tuple[Sequence, int] | None:
-        """Takes the youngest running sequence off the pool unless it is the only one; answers it and its slot."""
+    def _preempt_youngest(self) -> Sequence | None:
+        """Sends the youngest running sequence back to the queue unless it is the only one."""
         if len(self.running) < 2:
             return None
         sequence = self.running.pop()
-        slot, sequence.slot = sequence.slot, -1
-        self._free_slots.append(slot)
-        sequence.stage, sequence.num_computed = Stage.WAITING, 0
+        self._close(sequence, keep=True)
+        sequence.stage = Stage.WAITING
         self.waiting.appendleft(sequence)
-        return sequence, slot
+        return sequence
+
+    def _tell_cache(self, sequence: Sequence) -> None:
+        """Cells that were moved belong to no prefix any more."""
+        if not sequence.is_shifted:
+            self.cache.extend(sequence.slot, sequence.tokens, sequence.num_computed)
+
+    def _close(self, sequence: Sequence, *, keep: bool) -> None:
+        if keep:
+            self._tell_cache(sequence)
+        self.cache.close(sequence.slot, keep=keep)
+        sequence.slot, sequence.num_computed, sequence.is_shifted = -1, 0, False
 
     def check(self) -> None:
         """Raises AssertionError if the books do not balance."""
-        slots = [s.slot for s in self.running]
-        assert sorted(slots + self._free_slots) == list(range(self._num_slots)), "a slot is lost or shared"
+        self.cache.check()
+        slots = {s.slot for s in self.running}
+        assert len(slots) == len(self.running) <= self.num_parallel, "a slot is shared"
+        assert slots == set(self.cache.running()), "a slot is lost"
         assert all(s.stage is Stage.RUNNING for s in self.running)
         assert all(s.stage is Stage.WAITING and s.slot == -1 for s in self.waiting)
-        assert self._num_used() <= self.pool_tokens, "more cells in use than the pool has"
+        num_own = sum(s.num_computed - self.cache.length(s.slot) for s in self.running)
+        assert self.cache.num_cells + num_own <= self.pool_tokens, "more cells in use than the pool has"
 
     def __repr__(self) -> str:
         cells = f"{self._num_used()}/{self.pool_tokens} cells"
@@ -133,24 +173,66 @@ class Scheduler:
         yield from self.waiting
 
     def _num_used(self) -> int:
-        """Cells that running sequences hold, or will hold when all their known tokens are computed."""
-        return sum(len(s.tokens) for s in self.running)
+        """Cells of the cache, and those that running sequences have or will have for their known tokens."""
+        return self.cache.num_cells + sum(len(s.tokens) - self.cache.length(s.slot) for s in self.running)
 
     def _make_room(self, step: Step) -> None:
-        while self._num_used() > self.pool_tokens:
+        while (num_missing := self._num_used() - self.pool_tokens) > 0:
+            if self.cache.evict(max(num_missing, _LEAST_EVICTED)):
+                continue
             preempted = self._preempt_youngest()
             if preempted is None:
                 return
             step.preempted.append(preempted)
 
     def _admit(self, step: Step, budget: int) -> None:
-        while self.waiting and self._free_slots and budget > 0:
-            sequence = self.waiting[0]
-            if self.running and self._num_used() + len(sequence.tokens) + len(self.running) + 1 > self.pool_tokens:
+        for sequence in list(self.waiting):
+            if len(self.running) >= self.num_parallel or budget <= 0:
                 return
-            self.waiting.popleft()
-            sequence.stage, sequence.slot = Stage.RUNNING, self._free_slots.pop()
-            self.running.append(sequence)
+            if self._awaits_prefill(sequence):
+                continue
+            if not self._fits(sequence):
+                return
+            self._start(sequence)
             count = min(budget, sequence.num_pending)
             budget -= count
             step.planned.append(Planned(sequence, count))
+
+    def _fits(self, sequence: Sequence) -> bool:
+        """True when the pool has cells for the rest of its tokens, and one for every other that runs."""
+        if not self.running:
+            return True
+        num_new = len(sequence.tokens) + len(self.running) + 1
+        num_new -= self.cache.num_pinned(sequence.request.scope, sequence.tokens, len(sequence.tokens) - 1)
+        return self._num_used() - self.cache.num_evictable + num_new <= self.pool_tokens
+
+    def _start(self, sequence: Sequence) -> None:
+        """Lets a waiting sequence run with what the cache has of its tokens; the last is always computed again."""
+        self.waiting.remove(sequence)
+        sequence.stage = Stage.RUNNING
+        sequence.slot = self.cache.open(sequence.request.scope, sequence.tokens, len(sequence.tokens) - 1)
+        sequence.num_computed = self.cache.length(sequence.slot)
+        if sequence.num_cached is None:
+            sequence.num_cached = sequence.num_computed
+        self.running.append(sequence)
+        num_missing = self._num_used() + len(self.running) - self.pool_tokens
+        if num_missing > 0:
+            self.cache.evict(max(num_missing, _LEAST_EVICTED))
+
+    def _awaits_prefill(self, sequence: Sequence) -> bool:
+        """True while a running prompt gets to where the two part, if that is further than the cache reaches."""
+        other, length = sequence.awaited or (sequence, 0)
+        if other.stage is not Stage.RUNNING or other.num_computed >= length:
+            sequence.awaited = self._longest_prefill(sequence)
+        return sequence.awaited is not None
+
+    def _longest_prefill(self, sequence: Sequence) -> tuple[Sequence, int] | None:
+        """The running prompt with the longest beginning in common that is still to be computed, and its length."""
+        scope, tokens = sequence.request.scope, sequence.tokens
+        prefills = [s for s in self.running if s.num_pending > 1 and s.request.scope == scope]
+        if not prefills or not self.cache.can_share_parts:
+            return None
+        least = self.cache.match(scope, tokens, len(tokens) - 1) + _LEAST_SHARED
+        found = [(s, num_shared(s.tokens, tokens, 0, len(tokens) - 1)) for s in prefills]
+        found = [(s, length) for s, length in found if length > max(s.num_computed, least)]
+        return max(found, key=lambda pair: pair[1], default=None)

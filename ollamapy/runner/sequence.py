@@ -40,6 +40,12 @@ class Sequence:
     stage: Stage = Stage.WAITING
     slot: int = -1
     num_computed: int = 0
+    num_cached: int | None = None
+    """Tokens of the prompt that were in the cache when it first ran; None before."""
+    is_shifted: bool = False
+    """Cells of it were moved: they hold what no computation of its tokens would give."""
+    awaited: "tuple[Sequence, int] | None" = None
+    """A sequence whose prompt begins like this one's, and how many tokens of it are worth waiting for."""
     num_output: int = 0
     answer: list[int] = field(default_factory=list)
     started: float | None = None

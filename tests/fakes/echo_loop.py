@@ -15,6 +15,7 @@ from ollamapy.errors import InvalidInput
 from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.loop import Closed, Loop, Message, Submission
 from ollamapy.runner.model import Chunk, Decoded, Sampler
+from ollamapy.runner.scheduler import Step
 from ollamapy.wire.runner import (
     Cancel,
     Event,
@@ -36,11 +37,17 @@ class WatchedEcho(EchoModel):
     """An echo model that counts."""
 
     def __init__(
-        self, *, pool_tokens: int = 4096, num_slots: int = 8, max_batch: int = 512, num_missing: int = 0
+        self,
+        *,
+        pool_tokens: int = 4096,
+        num_parallel: int = 8,
+        num_kept: int = 32,
+        max_batch: int = 512,
+        num_missing: int = 0,
     ) -> None:
-        """`num_missing` cells are in the books and not in the pool."""
-        super().__init__(Load("echo", __file__, pool_tokens, pool_tokens, num_slots), {}, "")
-        self.info = replace(self.info, max_batch=max_batch)
+        """`num_missing` cells are in the books and not in the pool. `num_kept` more slots than can run."""
+        super().__init__(Load("echo", __file__, pool_tokens, pool_tokens, num_parallel), {}, "")
+        self.info = replace(self.info, max_batch=max_batch, num_slots=num_parallel + num_kept)
         self.before_step: Callable[[int], None] = lambda step: None
         self.steps: list[list[Chunk]] = []
         self.moves: list[tuple[int, int, int, int]] = []
@@ -49,7 +56,7 @@ class WatchedEcho(EchoModel):
 
     @property
     def num_used(self) -> int:
-        return sum(len(cells) for cells in self._cells.values())
+        return len(self._cells)
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
         assert len(self.steps) < MAX_STEPS, "the loop turns without an end"
@@ -66,6 +73,7 @@ class WatchedEcho(EchoModel):
 
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         self.moves.append((slot, start, end, delta))
+        super().move(slot, start, end, delta)
 
     def sampler(
         self, request: Generate, num_ctx: int, prompt: Sequence[int], specials: Collection[int] = ()
@@ -112,6 +120,7 @@ class Served:
     answers: dict[int, Answer]
     stats: list[Stats] = field(default_factory=list)
     sent: list[list[Event]] = field(default_factory=list)
+    num_preempted: int = 0
 
     def __getitem__(self, request_id: int) -> Answer:
         return self.answers[request_id]
@@ -121,12 +130,11 @@ def serve(
     model: WatchedEcho,
     requests: Sequence[Generate],
     *,
-    num_parallel: int = 8,
     later: Mapping[int, Sequence[Message]] | None = None,
 ) -> Served:
     """Runs `requests` until each has its answer. `later` holds messages that arrive before the step of that number.
 
-    Requests among them count too. Nothing may be left in the model afterwards.
+    Requests among them count too. Afterwards nothing may be left in the model but what the cache knows of.
     """
     later = dict(later or {})
     late = [m.request for messages in later.values() for m in messages if isinstance(m, Submission)]
@@ -140,8 +148,17 @@ def serve(
         if all(answer.end for answer in served.answers.values()):
             loop.put(Closed())
 
-    loop = Loop(model, send, num_parallel=num_parallel)
+    loop = Loop(model, send)
     loop._inbox = _Inbox()
+    books = loop._scheduler
+    next_step = books.next_step
+
+    def count_preempted(budget: int) -> Step:
+        step = next_step(budget)
+        served.num_preempted += len(step.preempted)
+        return step
+
+    books.next_step = count_preempted  # type: ignore[method-assign]
 
     def before_step(step: int) -> None:
         for message in later.pop(step, []):
@@ -151,6 +168,10 @@ def serve(
     for request in requests:
         loop.put(submission(model, request))
     loop.run()
+    books.check()
+    assert model.num_used == books.cache.num_cells, "cells are left that the cache does not know"
+    books.cache.clear()
+    loop._carry_out_moves()
     assert model.num_used == 0, "cells are left"
     assert model.num_open_samplers == 0, "a sampler is left"
     return served

@@ -30,12 +30,15 @@ def sequence(
     num_keep: int = 4,
     num_predict: int = -1,
     max_repeats: int = 0,
+    first_token: int | None = None,
+    scope: str = "",
 ) -> Sequence:
-    """A sequence that waits, with the prompt tokens 0, 1, 2…"""
+    """A sequence that waits. Its prompt counts up from `first_token`; without one it is like no other's."""
     options = Options(num_keep=num_keep, num_predict=num_predict)
-    prompt = list(range(num_prompt))
+    first = 1000 * request_id if first_token is None else first_token
+    prompt = list(range(first, first + num_prompt))
     return Sequence(
-        request=Generate(request_id, "", options, num_ctx, max_repeats=max_repeats),
+        request=Generate(request_id, "", options, num_ctx, max_repeats=max_repeats, scope=scope),
         num_ctx=num_ctx,
         tokens=list(prompt),
         sampler=NoSampler(),

@@ -119,7 +119,7 @@ def test_the_file_sets_the_context_length(tmp_path: Path) -> None:
 
     info = load(request(file), progress.append).info
 
-    assert (info.num_ctx_train, info.pool_tokens, info.num_slots) == (77, 64, 4)
+    assert (info.num_ctx_train, info.pool_tokens, info.num_parallel) == (77, 64, 4)
     assert info.size_bytes == file.stat().st_size
     assert progress == [0.5, 1.0]
 

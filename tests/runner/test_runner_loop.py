@@ -12,7 +12,6 @@ from fakes.echo_loop import (
     SAMPLE_REFUSES,
     START_FAILS,
     START_REFUSES,
-    Served,
     WatchedEcho,
     cancel,
     expected_echo,
@@ -63,13 +62,15 @@ class Room:
     """How much a runner can do at once."""
 
     pool_tokens: int
-    num_slots: int
+    num_parallel: int
+    num_kept: int
     max_batch: int
 
     def model(self, num_missing: int = 0) -> WatchedEcho:
         return WatchedEcho(
             pool_tokens=self.pool_tokens,
-            num_slots=self.num_slots,
+            num_parallel=self.num_parallel,
+            num_kept=self.num_kept,
             max_batch=self.max_batch,
             num_missing=num_missing,
         )
@@ -77,8 +78,9 @@ class Room:
 
 @st.composite
 def rooms(draw: st.DrawFn, pool_tokens: st.SearchStrategy[int]) -> Room:
-    num_slots = draw(st.sampled_from([1, 2, 3, 4, 6]))
-    return Room(draw(pool_tokens), num_slots, draw(st.integers(num_slots, 24) | st.just(512)))
+    num_parallel = draw(st.sampled_from([1, 2, 3, 4, 6]))
+    num_kept = draw(st.sampled_from([0, 1, 5]))
+    return Room(draw(pool_tokens), num_parallel, num_kept, draw(st.integers(num_parallel, 24) | st.just(512)))
 
 
 TIGHT_ROOMS = rooms(st.integers(NUM_CTX, NUM_CTX + 40))
@@ -89,12 +91,6 @@ def request(request_id: int, prompt: str, *, num_ctx: int = NUM_CTX, options: An
     return Generate(request_id, prompt, Options(**(options or {})), num_ctx, **{"wants_tokens": True, **fields})
 
 
-def num_preempted(model: WatchedEcho, served: Served) -> int:
-    """How often a sequence began anew: the chunks at position 0 beyond the first of each request."""
-    began = sum(1 for answer in served.answers.values() if isinstance(answer.end, Finished) and answer.end.num_output)
-    return sum(chunk.start == 0 for step in model.steps for chunk in step) - began
-
-
 # Mixes of requests
 
 
@@ -102,9 +98,9 @@ def num_preempted(model: WatchedEcho, served: Served) -> int:
 def test_each_answer_of_a_mix_is_the_echo_of_its_prompt(requests: list[Generate], room: Room) -> None:
     model = room.model()
 
-    served = serve(model, requests, num_parallel=room.num_slots)
+    served = serve(model, requests)
 
-    event(f"preempted {min(num_preempted(model, served), 3)}")
+    event(f"preempted {min(served.num_preempted, 3)}")
     for one in requests:
         text, reason, num_output = expected_echo(one)
         end = served[one.id].finished
@@ -119,11 +115,11 @@ def test_a_mix_in_a_tiny_pool_is_answered_as_one_by_one(requests: list[Generate]
     """Context shifts, cut prompts and preemption at once: the slow way is a pool for each request alone."""
     model = room.model()
 
-    served = serve(model, requests, num_parallel=room.num_slots)
+    served = serve(model, requests)
 
-    event(f"preempted {min(num_preempted(model, served), 3)}")
+    event(f"preempted {min(served.num_preempted, 3)}")
     for one in requests:
-        alone = serve(WatchedEcho(pool_tokens=room.pool_tokens, num_slots=1), [one])
+        alone = serve(WatchedEcho(pool_tokens=room.pool_tokens, num_parallel=1, num_kept=0), [one])
         assert served[one.id].summary == alone[one.id].summary
 
 
@@ -134,7 +130,7 @@ def test_a_crowd_in_a_small_pool_gets_all_its_answers(prompts: list[str], pool_t
 
     served = serve(model, [request(index, prompt, num_ctx=44) for index, prompt in enumerate(prompts)])
 
-    event(f"preempted {min(num_preempted(model, served), 3)}")
+    event(f"preempted {min(served.num_preempted, 3)}")
     assert [served[index].text for index in range(len(prompts))] == prompts
 
 
@@ -145,7 +141,7 @@ def test_a_cancel_at_any_time_leaves_the_others_alone(
     victims = data.draw(st.lists(st.sampled_from(requests), unique_by=lambda one: one.id), label="victims")
     later = {data.draw(st.integers(0, 40)): cancel(victim.id) for victim in victims}
 
-    served = serve(room.model(), requests, num_parallel=room.num_slots, later=later)
+    served = serve(room.model(), requests, later=later)
 
     for one in requests:
         text, reason, num_output = expected_echo(one)
@@ -168,9 +164,7 @@ def test_newcomers_at_any_time_change_no_answer(
     model = room.model()
     first = [*first, request(99, "at least thirteen steps")]
 
-    served = serve(
-        model, first, num_parallel=room.num_slots, later={step: [submission(model, one) for one in newcomers]}
-    )
+    served = serve(model, first, later={step: [submission(model, one) for one in newcomers]})
 
     for one in [*first, *newcomers]:
         assert (served[one.id].text, served[one.id].finished.reason) == expected_echo(one)[:2]
@@ -183,10 +177,12 @@ def test_an_engine_with_fewer_cells_than_it_said_serves_all_that_fit(
     """llama.cpp may find no place where the books see one; nothing may loop, and only what is too large may fail."""
     num_missing = data.draw(st.integers(1, room.pool_tokens - 1))
 
-    served = serve(room.model(num_missing), requests, num_parallel=room.num_slots)
+    served = serve(room.model(num_missing), requests)
 
     for one in requests:
-        alone = serve(WatchedEcho(pool_tokens=room.pool_tokens, num_slots=1, num_missing=num_missing), [one])
+        alone = serve(
+            WatchedEcho(pool_tokens=room.pool_tokens, num_parallel=1, num_kept=0, num_missing=num_missing), [one]
+        )
         if isinstance(alone[one.id].end, Finished):
             assert served[one.id].summary == alone[one.id].summary
         else:
@@ -406,7 +402,7 @@ def test_two_that_outgrow_the_pool_take_turns() -> None:
 
     served = serve(model, [request(1, "abcdefgh"), request(2, "ijklmnop")])
 
-    assert num_preempted(model, served) == 1
+    assert served.num_preempted == 1
     assert [served[n].text for n in (1, 2)] == ["abcdefgh", "ijklmnop"]
 
 
@@ -449,7 +445,7 @@ class LeavesCrumbs(WatchedEcho):
         outcome = super().decode(chunks)
         if outcome is Decoded.NO_ROOM:
             for chunk in chunks:
-                self._cells.setdefault(chunk.slot, []).extend(chunk.tokens[:1])
+                self._put(self._slots.setdefault(chunk.slot, {}), chunk.start, chunk.tokens[0])
         return outcome
 
 
@@ -472,9 +468,9 @@ def test_a_request_too_large_for_the_engine_fails_alone() -> None:
 
 
 def test_a_cancel_while_waiting_never_runs() -> None:
-    model = WatchedEcho()
+    model = WatchedEcho(num_parallel=1)
 
-    served = serve(model, [request(1, "abc"), request(2, "xyz")], num_parallel=1, later={0: cancel(2)})
+    served = serve(model, [request(1, "abc"), request(2, "xyz")], later={0: cancel(2)})
 
     end = served[2].finished
     assert (end.reason, end.num_output, end.prompt_seconds, end.output_seconds) == ("cancel", 0, 0.0, 0.0)
@@ -509,7 +505,7 @@ def test_a_cancel_of_the_preempted_ends_it() -> None:
 
     served = serve(model, [request(1, "abcdefgh"), request(2, "ijklmnop")], later={6: cancel(2)})
 
-    assert num_preempted(model, served) == 0, "it waits, and never begins anew"
+    assert served.num_preempted == 1, "it was sent away once, and never came back"
     assert served[2].finished.reason == "cancel"
     assert served[1].text == "abcdefgh"
 
@@ -523,7 +519,7 @@ def test_a_cancel_of_nobody_is_passed_over() -> None:
 def test_the_loop_ends_at_once_when_the_pipe_is_closed() -> None:
     model = WatchedEcho()
     sent: list[Event] = []
-    loop = Loop(model, sent.extend, num_parallel=4)
+    loop = Loop(model, sent.extend)
     model.before_step = lambda step: loop.put(Closed()) if step == 1 else None
     loop.put(submission(model, request(1, "abcdef")))
 
@@ -536,7 +532,7 @@ def test_the_loop_ends_at_once_when_the_pipe_is_closed() -> None:
 def test_an_idle_loop_waits_for_a_message_and_takes_no_steps() -> None:
     model = WatchedEcho()
     taken: queue.SimpleQueue[int] = queue.SimpleQueue()
-    loop = Loop(model, lambda events: taken.put(len(events)), num_parallel=4)
+    loop = Loop(model, lambda events: taken.put(len(events)))
     loop.put(Closed())
 
     loop.run()

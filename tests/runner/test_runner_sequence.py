@@ -107,7 +107,7 @@ def test_a_new_sequence_has_its_whole_prompt_to_compute() -> None:
 
 
 def test_a_sampled_token_is_known_and_not_computed() -> None:
-    running = sequence(num_prompt=7)
+    running = sequence(num_prompt=7, first_token=0)
     running.num_computed = 7
 
     running.append(65, b"A")
