@@ -17,9 +17,10 @@ from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
 from ollamapy.engines.base import Runner
 from ollamapy.errors import Error, PromptTooLong, RunnerDied
+from ollamapy.modelfile.fallbacks import asks_for_calls
 from ollamapy.modelfile.grammar import with_prefix
 from ollamapy.modelfile.output import Piece, ThinkingSplitter, thinking_tags
-from ollamapy.modelfile.tools.choose import Format, choose
+from ollamapy.modelfile.tools.choose import Format, also_hermes, choose
 from ollamapy.modelfile.tools.found import Call, Found, join
 from ollamapy.modelfile.tools.generic import DEFAULT_TAG
 from ollamapy.modelfile.tools.machine import ToolParser
@@ -71,12 +72,14 @@ class _Collector:
 
     parts: list[Part] = field(default_factory=list)
     num_calls: int = 0
+    num_warnings: int = 0
 
     def fields(self, found: Found) -> dict[str, Any]:
         """What an object says beside text; nothing when there is nothing."""
         calls = tuple(self._call(call) for call in found.calls)
         for warning in found.warnings:
             log.warning("tool call not understood reason=%s", warning)
+        self.num_warnings += len(found.warnings)
         named = {"tool_calls": calls, "warning": "; ".join(found.warnings)}
         return {name: value for name, value in named.items() if value}
 
@@ -117,6 +120,10 @@ async def replies(
                 case End(finished, num_dropped):
                     _log_truncation(subject, num_dropped)
                     whole = collector.whole()
+                    fields = collector.fields(whole.found)
+                    services.metrics.answered(
+                        subject.model.name.short, finished, num_dropped, num_warnings=collector.num_warnings
+                    )
                     yield reply(
                         whole.found.content,
                         whole.found.thinking,
@@ -125,7 +132,7 @@ async def replies(
                         logprobs=whole.logprobs,
                         prompt_dropped_count=num_dropped,
                         thinking_cut=finished.is_thinking_cut,
-                        **collector.fields(whole.found),
+                        **fields,
                         **timing.durations(finished),
                         **of_end(finished),
                     )
@@ -158,7 +165,7 @@ async def _prompt(services: Services, subject: Subject, runner: Runner, ask: Ask
 
 
 async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
-    form = _format(subject, ask)
+    form = _format(subject, ask, prompt)
     tags = _think_tags(subject, ask, form)
     thinking = _thinking(tags, form, prompt, ask.generate)
     splitter = ThinkingSplitter(*tags, is_inside=thinking.is_open) if tags and thinking else None
@@ -214,12 +221,14 @@ class _Reader:
         return join((Found(thinking=piece.thinking), found))
 
 
-def _format(subject: Subject, ask: Ask) -> Format | None:
+def _format(subject: Subject, ask: Ask, prompt: str) -> Format | None:
     """How the model writes calls and channels, where they are to be read; a raw prompt's answer is left alone."""
     conversation = ask.conversation
     if conversation is None or conversation.suffix:
         return None
     form = tool_format(subject, conversation)
+    if conversation.tools and asks_for_calls(prompt):
+        return also_hermes(form)
     return form if conversation.tools or form.has_channels else None
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.actions.grammars import Grammars
 from ollamapy.actions.headers import Headers
+from ollamapy.actions.metrics import Metrics
 from ollamapy.actions.templates import Templates
 from ollamapy.pool.pool import Pool
 from ollamapy.remotes.catalogue import Catalogue
@@ -23,4 +24,5 @@ class Services:
     pool: Pool
     templates: Templates
     headers: Headers
+    metrics: Metrics
     grammars: Grammars = field(default_factory=Grammars)

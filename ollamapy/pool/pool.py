@@ -104,6 +104,16 @@ class Pool:
                 found.append(Loaded(label, ready.size_bytes, ready.vram_bytes, ready.num_ctx, expires_at))
         return sorted(found, key=lambda loaded: -loaded.expires_at)
 
+    @property
+    def num_running(self) -> int:
+        """Requests that hold a lease."""
+        return sum(len(entry.tickets) for entry in self._state.entries.values())
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests that wait for a load or for their turn."""
+        return len(self._state.queue)
+
     def expire(self, path: str) -> None:
         """Unloads the runner of these weights as soon as its running requests have ended; none is fine too."""
         self._act(self._state.on_expire(path, time.time()))

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ollamapy import units
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput
-from ollamapy.server import dialect, guard, incoming, native, openai, reply, stream
+from ollamapy.server import care, dialect, guard, incoming, native, openai, reply, stream
 from ollamapy.server.guard import Go, Hosts, Origins, Stop
 from ollamapy.server.stream import RUNNING, Running
 
@@ -44,6 +44,7 @@ def build_app(services: Services) -> web.Application:
     app.on_shutdown.append(close_requests)
     native.add_routes(app.router)
     openai.add_routes(app.router)
+    care.add_routes(app.router)
     return app
 
 

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from ollamapy import EMULATED_VERSION, __version__
 from ollamapy.actions.headers import Headers
+from ollamapy.actions.metrics import Metrics
 from ollamapy.actions.services import Services
 from ollamapy.actions.templates import Templates
 from ollamapy.engines import local
@@ -76,14 +77,16 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> int:
     async with contextlib.AsyncExitStack() as stack:
         await asyncio.to_thread(store.start, noprune=settings.noprune)
         stack.callback(store.close)
+        pool = Pool(settings, ENGINES)
         services = Services(
             settings=settings,
             store=store,
             catalogue=Catalogue.load(settings.catalogue),
             transfers=Transfers(),
-            pool=Pool(settings, ENGINES),
+            pool=pool,
             templates=Templates(),
             headers=Headers(),
+            metrics=Metrics(pool),
         )
         stack.push_async_callback(services.templates.close)
         stack.push_async_callback(services.pool.close)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fakes.daemon_process import DaemonProcess, wait_until
+from prometheus_client.parser import text_string_to_metric_families
 
 NANOSECOND_FIELDS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 HELLO = [{"role": "user", "content": "hello wörld"}]
@@ -341,3 +342,20 @@ def test_a_model_without_tools_refuses_them_and_one_with_them_says_so(shared: Da
 
     assert refused.status_code == 400
     assert "tools" in shared.post("/api/show", model=caller)["capabilities"]
+
+
+def test_metrics_count_answers_and_their_tokens(shared: DaemonProcess) -> None:
+    shared.post("/api/generate", model="echo", prompt="count me", raw=True)
+
+    text = shared.request("GET", "/metrics").text
+    values = {
+        (sample.name, sample.labels.get("reason", "")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.labels.get("model", "echo:latest") == "echo:latest"
+    }
+
+    assert values["ollamapy_answers_total", "stop"] >= 1
+    assert values["ollamapy_output_tokens_total", ""] >= len("count me")
+    assert values["ollamapy_requests_running", ""] == 0
+    assert values["ollamapy_model_bytes", ""] >= 0

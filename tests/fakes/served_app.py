@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from ollamapy.actions.headers import Headers
+from ollamapy.actions.metrics import Metrics
 from ollamapy.actions.services import Services
 from ollamapy.actions.templates import Templates
 from ollamapy.names import Digest
@@ -69,14 +70,16 @@ def settings_for(models: Path, address: str = "127.0.0.1", **fields: Any) -> Set
 
 def services_for(settings: Settings, catalogue: Catalogue | None = None, pool: Any = None) -> Services:
     """Services on a store that is not started; `pool` may be anything that answers like one."""
+    pool = pool or Pool(settings, {})
     return Services(
         settings=settings,
         store=Store(settings.models),
         catalogue=catalogue or Catalogue(),
         transfers=Transfers(),
-        pool=pool or Pool(settings, {}),
+        pool=pool,
         templates=Templates(),
         headers=Headers(),
+        metrics=Metrics(pool),
     )
 
 
