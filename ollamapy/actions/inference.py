@@ -5,6 +5,7 @@
 Each step is a function here; the two verbs string them together and shape the reply.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -89,13 +90,17 @@ def _check_think(think: Any) -> None:
 
 
 async def resolve(services: Services, text: str) -> Subject:
-    """The model that a request names. Raises InvalidName, NotFound, Refused for cloud names."""
+    """The model that a request names, its weights verified.
+
+    Raises InvalidName, NotFound, Refused for cloud names, StoreError for damaged weights.
+    """
     if not text:
         raise lookup.not_found(text)
     try:
         model = await lookup.stored_model(services, ModelName.parse_local(text))
     except NotFound as error:
         raise lookup.not_found(text, hint=error.hint) from error
+    await asyncio.to_thread(services.store.verify, model)
     return await describe(services, model)
 
 

@@ -7,14 +7,16 @@ import contextlib
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollamapy.errors import InvalidDigest, NotFound, StoreError
 from ollamapy.names import Digest
 from ollamapy.store.files import StagedFile, disk_faults, make_folder, sync_folder
 from ollamapy.store.layout import Layout
+from ollamapy.store.stamps import Stamps
 from ollamapy.units import format_bytes
 
 MAX_TEXT_BYTES = 16 << 20
@@ -50,6 +52,7 @@ class BlobWriter:
         if not self._blobs.reuse(digest, self.size_bytes):
             with disk_faults(f"write the blob {digest}"):
                 self._file.publish(self._blobs.path(digest))
+            self._blobs.stamps.put(digest)
         return digest
 
 
@@ -58,6 +61,10 @@ class Blobs:
     """The blobs of one model directory. Everything here blocks."""
 
     layout: Layout
+    stamps: Stamps = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stamps", Stamps(self.layout))
 
     @property
     def folder(self) -> Path:
@@ -124,7 +131,26 @@ class Blobs:
             else:
                 path.replace(self.path(digest))
                 sync_folder(self.folder)
+                self.stamps.put(digest)
         return digest
+
+    def verify(self, digest: Digest) -> None:
+        """Reads the blob, unless that has been done before. Raises StoreError, also when it is not what its name says.
+
+        A file that is verified and changes later without a change of size or time is not noticed.
+        """
+        if self.stamps.holds(digest):
+            return
+        with disk_faults(f"read the blob {digest}"):
+            found = hash_file(self.path(digest))
+        if found != digest:
+            raise StoreError(f"the blob {digest} is damaged: what it holds has the digest {found}")
+        self.stamps.put(digest)
+
+    def quarantine(self, digest: Digest) -> Path:
+        """Takes a damaged blob out of use without deleting it; answers where it lies then. Raises StoreError."""
+        self.stamps.drop(digest)
+        return set_aside(self.layout, self.path(digest))
 
     def reuse(self, digest: Digest, size_bytes: int) -> bool:
         """True when the blob is there with this size; then it counts as new again, so that pruning spares it."""
@@ -133,8 +159,11 @@ class Blobs:
         except OSError:
             return False
         if is_there:
+            is_verified = self.stamps.holds(digest)
             with contextlib.suppress(OSError):  # a blob that another user's Ollama wrote cannot be touched
                 os.utime(self.path(digest))
+            if is_verified:
+                self.stamps.put(digest)
         return is_there
 
     def partial_path(self, key: str) -> Path:
@@ -164,6 +193,17 @@ class Blobs:
                 with disk_faults(f"rename {path}"):
                     path.replace(target)
                 log.info("blob renamed from=%s to=%s", path.name, target.name)
+
+
+def set_aside(layout: Layout, path: Path) -> Path:
+    """Moves a file into the quarantine; answers its new place. Raises StoreError."""
+    target = layout.quarantine / f"{path.name}-{time.time_ns()}"
+    with disk_faults(f"move {path} to {layout.quarantine}"):
+        make_folder(layout.quarantine)
+        path.replace(target)
+        sync_folder(layout.quarantine)
+    log.warning("file set aside from=%s to=%s", path, target)
+    return target
 
 
 def _verify(expected: Digest | None, found: Digest) -> None:

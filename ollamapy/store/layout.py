@@ -6,9 +6,11 @@
       blobs/<key>-partial…                         unfinished downloads; may be folders
       blobs/.ollamapy-<hex>                        a file that is being written
       .ollamapy.lock                               held by the daemon that uses this directory
+      .ollamapy.verified                           which blobs have been verified
+      quarantine/                                  what was found damaged, under its name and the time
 
-The tree is Ollama's: either program can use a directory that the other one made. The lock lies beside the two
-folders because Ollama looks into those alone.
+The tree is Ollama's: either program can use a directory that the other one made. What is ours lies beside the two
+folders, because Ollama looks into those alone.
 """
 
 import re
@@ -39,6 +41,14 @@ class Layout:
     @property
     def lock(self) -> Path:
         return self.root / ".ollamapy.lock"
+
+    @property
+    def stamps(self) -> Path:
+        return self.root / ".ollamapy.verified"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
 
     def manifest(self, name: ModelName) -> Path:
         """Where the manifest of `name`, in exactly this spelling, lies."""

@@ -17,7 +17,9 @@ from ollamapy.store.layout import Layout
 from ollamapy.store.lock import StoreLock
 from ollamapy.store.manifests import Manifests, StoredManifest
 from ollamapy.store.model import StoredModel, load_config, load_model
-from ollamapy.wire.manifest import Config
+from ollamapy.wire.manifest import Config, Layer
+
+_WEIGHTS = ("model", "projector", "adapter", "draft")
 
 __all__ = ["Store", "StoredManifest", "StoredModel"]
 
@@ -57,6 +59,22 @@ class Store:
         """The model of that name, in any case. Raises NotFound, StoreError when a blob is missing or unreadable."""
         with self.manifests.lock:  # a model that is being deleted is there, or it is not
             return load_model(self.manifests.read(name), self.blobs)
+
+    def verify(self, model: StoredModel) -> None:
+        """Reads the weights of a model if nobody has yet. Raises StoreError that names model, blob and remedy."""
+        for layer in model.manifest.manifest.layers:
+            if layer.kind in _WEIGHTS:
+                self._verify(model.name, layer)
+
+    def _verify(self, name: ModelName, layer: Layer) -> None:
+        digest = Digest.parse(layer.digest)
+        try:
+            if not self._is_whole(digest, layer.size):
+                raise StoreError(f"the blob {digest} is missing or does not have its {layer.size} bytes")
+            self.blobs.verify(digest)
+        except StoreError as error:
+            problem = f"the {layer.kind} blob of the model {name.short} cannot be used: {error.message}"
+            raise StoreError(problem, hint=error.hint or "ollamapy fsck --repair mends it") from error
 
     def config(self, stored: StoredManifest) -> Config:
         """The config of a model that need not be whole. Raises StoreError."""

@@ -70,5 +70,6 @@ def write_model(root: Path, path: str, weights: bytes = b"weights", **texts: byt
 
 
 def tree(root: Path) -> set[str]:
-    """Every file below `root`, without the lock."""
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != ".ollamapy.lock"}
+    """Every file below `root` that Ollama knows: without the lock and the stamps."""
+    ours = (".ollamapy.lock", ".ollamapy.verified")
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name not in ours}

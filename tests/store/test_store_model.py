@@ -1,6 +1,7 @@
 """A stored model: what its layers say, in stores of any age, and what is said when one of them is missing."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,25 @@ def test_what_is_stored_here_is_what_ollama_stores(store, root):
     assert tree(root) == {"manifests/registry.ollama.ai/ns/m/1", f"blobs/sha256-{digest.hex}"}
     assert manifest.stat().st_mode & 0o777 == 0o644
     assert manifest.parent.stat().st_mode & 0o755 == 0o755
+
+
+def test_damaged_weights_are_found_before_use_and_the_error_names_the_remedy(store, root):
+    write_model(root, "registry.ollama.ai/library/m/latest", b"weights")
+    model = store.resolve(ModelName.parse("m"))
+    store.verify(model)
+    model.model_path.write_bytes(b"weighty")
+    os.utime(model.model_path, ns=(1, 1))
+
+    with pytest.raises(StoreError, match=r"the model blob of the model m:latest cannot be used: .*damaged") as caught:
+        store.verify(model)
+
+    assert caught.value.hint == "ollamapy fsck --repair mends it"
+
+
+def test_weights_of_another_size_than_the_manifest_says_are_not_even_read(store, root):
+    write_model(root, "registry.ollama.ai/library/m/latest", b"weights")
+    model = store.resolve(ModelName.parse("m"))
+    model.model_path.write_bytes(b"")
+
+    with pytest.raises(StoreError, match="does not have its 7 bytes"):
+        store.verify(model)
