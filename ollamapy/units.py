@@ -9,6 +9,18 @@ from ollamapy.errors import InvalidInput
 FOREVER_SECONDS = (2**63 - 1) / 1e9
 """The longest duration that fits Go's int64 nanoseconds, about 292 years: "forever" on the wire."""
 
+KV_TYPE_BITS = {
+    "f32": 32.0,
+    "f16": 16.0,
+    "bf16": 16.0,
+    "q8_0": 8.5,
+    "q5_1": 6.0,
+    "q5_0": 5.5,
+    "q4_1": 5.0,
+    "q4_0": 4.5,
+}
+"""The types that a KV cache can have, with what one number takes."""
+
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _LETTERS = re.compile(r"[^0-9.]+")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ollamapy.cli import help as pages
 from ollamapy.errors import InvalidInput
-from ollamapy.modelfile.options import go_quote, parse_parameter
+from ollamapy.modelfile.options import go_quote, parse_parameter, parse_parameters
 from ollamapy.names import ModelName
 from ollamapy.wire.native import ChatRequest, CreateRequest, Message, ShowResponse, Think
 
@@ -231,11 +231,13 @@ class Session:
             texts = [unquoted(text[start.end() :])]
         try:
             value = parse_parameter(name, texts[0])
+            if isinstance(value, list | dict):
+                value = parse_parameters((name, text) for text in texts)[name]
         except InvalidInput as error:
             return [Say(f"Couldn't set parameter: {go_quote(error.message)}")]
         if value is None:
             return [Say(f"warning: parameter {name} is deprecated", is_talk=True)]
-        self.options[name] = texts if isinstance(value, list) else value
+        self.options[name] = value
         return [Say(f"Set parameter '{name}' to '{', '.join(texts)}'")]
 
     def _set_history(self, text: str, words: list[str]) -> list[Action]:

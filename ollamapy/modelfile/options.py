@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from ollamapy.errors import InvalidInput, OptionError
+from ollamapy.modelfile.ranges import check_range
 from ollamapy.wire.options import Options
 
-Kind = Literal["integer", "float32", "boolean", "array", "string"]
-Value = int | float | bool | str | list[str]
+Kind = Literal["integer", "float32", "boolean", "array", "string", "object"]
+Value = int | float | bool | str | list[str] | dict[str, float]
 
 OPTIONS: Mapping[str, Kind] = {
     "num_ctx": "integer",
@@ -22,7 +23,10 @@ OPTIONS: Mapping[str, Kind] = {
     "num_gpu": "integer",
     "main_gpu": "integer",
     "use_mmap": "boolean",
+    "use_mlock": "boolean",
     "num_thread": "integer",
+    "kv_type": "string",
+    "flash_attention": "boolean",
     "draft_num_predict": "integer",
     "num_keep": "integer",
     "seed": "integer",
@@ -32,32 +36,37 @@ OPTIONS: Mapping[str, Kind] = {
     "top_p": "float32",
     "min_p": "float32",
     "typical_p": "float32",
+    "top_n_sigma": "float32",
+    "xtc_probability": "float32",
+    "xtc_threshold": "float32",
     "repeat_last_n": "integer",
     "temperature": "float32",
+    "dynatemp_range": "float32",
+    "dynatemp_exponent": "float32",
+    "mirostat": "integer",
+    "mirostat_tau": "float32",
+    "mirostat_eta": "float32",
     "repeat_penalty": "float32",
     "presence_penalty": "float32",
     "frequency_penalty": "float32",
+    "dry_multiplier": "float32",
+    "dry_base": "float32",
+    "dry_allowed_length": "integer",
+    "dry_penalty_last_n": "integer",
+    "dry_sequence_breakers": "array",
+    "samplers": "array",
+    "logit_bias": "object",
     "stop": "array",
     "grammar": "string",
 }
 """Every option, with the name of its type in error texts."""
 
-DEPRECATED = frozenset(
-    {
-        "penalize_newline",
-        "low_vram",
-        "f16_kv",
-        "logits_all",
-        "vocab_only",
-        "use_mlock",
-        "mirostat",
-        "mirostat_tau",
-        "mirostat_eta",
-    }
-)
+DEPRECATED = frozenset({"penalize_newline", "low_vram", "f16_kv", "logits_all", "vocab_only"})
 """Names that old Modelfiles hold: ignored, with a warning in Modelfiles."""
 
 _INT = re.compile(r"([+-]?)0*([0-9]{1,19})\Z")
+_BIAS = re.compile(r"([0-9]{1,10})=(.*)\Z", re.DOTALL)
+_TOKEN = re.compile(r"[0-9]{1,10}\Z")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -79,17 +88,19 @@ _ESCAPES = {
 def parse_parameter(name: str, text: str) -> Value | None:
     """The value that `text` gives to the option `name`, or None for a deprecated one. Raises InvalidInput.
 
-    One `stop` text is a list of one; `add_parameter` joins them.
+    One text of a list is a list of one, one bias `TOKEN=BIAS` an object of one; `add_parameter` joins them.
     """
     if name in DEPRECATED:
         return None
     if name not in OPTIONS:
         raise InvalidInput(f"unknown parameter '{name}'", hint=f"known are: {', '.join(OPTIONS)}")
-    return _READERS[OPTIONS[name]](text)
+    value = _READERS[OPTIONS[name]](text)
+    check_range(name, value)
+    return value
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, Value]:
-    """The values of several parameters: of a scalar the last one counts, `stop` texts add up. Raises InvalidInput."""
+    """The values of several parameters: of a scalar the last one counts, members add up. Raises InvalidInput."""
     values: dict[str, Value] = {}
     for name, text in pairs:
         add_parameter(values, name, parse_parameter(name, text))
@@ -97,10 +108,12 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, Value]:
 
 
 def add_parameter(values: dict[str, Value], name: str, value: Value | None) -> None:
-    """Puts one parsed value among the others: replaces a scalar, extends a list, skips None."""
+    """Puts one parsed value among the others: replaces a scalar, extends a list or an object, skips None."""
     before = values.get(name)
     if isinstance(value, list) and isinstance(before, list):
         values[name] = before + value
+    elif isinstance(value, dict) and isinstance(before, dict):
+        values[name] = before | value
     elif value is not None:
         values[name] = value
 
@@ -109,23 +122,31 @@ def check_options(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The known options of a JSON object, each of its own type. Unknown names and nulls are left out.
 
     A fraction given to an integer is cut toward zero; numbers out of range become the nearest in range.
-    Raises OptionError for a value of the wrong type.
+    Raises OptionError for a value of the wrong type, InvalidInput for one that the option cannot have.
     """
-    return {
+    checked = {
         name: _CHECKERS[OPTIONS[name]](name, value)
         for name, value in raw.items()
         if name in OPTIONS and value is not None
     }
+    for name, value in checked.items():
+        check_range(name, value)
+    return checked
 
 
 def merge(*layers: Mapping[str, Any]) -> Options:
-    """The built-in defaults with each layer laid over the ones before it. Raises OptionError as `check_options`."""
+    """The built-in defaults with each layer laid over the ones before it. Raises as `check_options` does."""
     values: dict[str, Any] = {}
     for layer in layers:
         values.update(check_options(layer))
-    if "stop" in values:
-        values["stop"] = tuple(values["stop"])
-    return Options(**values)
+    return Options(**{name: _frozen(value) for name, value in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    """Lists and objects as the tuples that `Options` holds."""
+    if isinstance(value, dict):
+        return tuple((int(token), bias) for token, bias in value.items())
+    return tuple(value) if isinstance(value, list) else value
 
 
 def format_parameters(params: Mapping[str, Any]) -> str:
@@ -134,8 +155,10 @@ def format_parameters(params: Mapping[str, Any]) -> str:
 
 
 def each_value(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Name and value of each parameter in turn, once for each member of a list. Nulls are left out."""
+    """Name and value of each parameter in turn, once for each member of a list or bias. Nulls are left out."""
     for name, value in params.items():
+        if name in OPTIONS and isinstance(value, dict):
+            value = [f"{token}={format_value(bias)}" for token, bias in value.items()]
         for member in value if isinstance(value, list | tuple) else (value,):
             if member is not None:
                 yield name, member
@@ -207,6 +230,13 @@ def _read_bool(text: str) -> bool:
     return text in _TRUE
 
 
+def _read_bias(text: str) -> dict[str, float]:
+    match = _BIAS.match(text)
+    if not match:
+        raise InvalidInput(f"invalid bias [{text}]", hint="a token id and what to add to its logit: 15043=-5")
+    return {match[1]: _read_float(match[2])}
+
+
 def _check_int(name: str, value: Any) -> int:
     if not _is_number(value):
         raise OptionError(f'option "{name}" must be of type integer')
@@ -244,12 +274,22 @@ def _check_text(name: str, value: Any) -> str:
     return value
 
 
+def _check_biases(name: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise OptionError(f'option "{name}" must be of type object')
+    for token in value:
+        if not _TOKEN.match(token):
+            raise InvalidInput(f'option "{name}" must map token ids to numbers: found the key {json.dumps(token)}')
+    return {token: _check_float(name, bias) for token, bias in value.items()}
+
+
 _READERS: Mapping[Kind, Callable[[str], Value]] = {
     "integer": _read_int,
     "float32": _read_float,
     "boolean": _read_bool,
     "array": lambda text: [text],
     "string": lambda text: text,
+    "object": _read_bias,
 }
 _CHECKERS: Mapping[Kind, Callable[[str, Any], Value]] = {
     "integer": _check_int,
@@ -257,4 +297,5 @@ _CHECKERS: Mapping[Kind, Callable[[str, Any], Value]] = {
     "boolean": _check_bool,
     "array": _check_list,
     "string": _check_text,
+    "object": _check_biases,
 }

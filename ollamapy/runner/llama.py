@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.batch import Batch
+from ollamapy.runner.chain import Chains
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
-from ollamapy.runner.sampler import GrammarSampler, LlamaSampler, Logits, make_chain
+from ollamapy.runner.sampler import GrammarSampler, LlamaSampler, Logits
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 _MAX_SLOTS = 256
@@ -149,6 +150,7 @@ class LlamaModel:
         self.info = self._describe(request)
         self._batch = Batch(native.llama_n_batch(context))
         self._logits = Logits(context, self._batch, self._num_vocab)
+        self._chains = Chains(self._vocab)
         self._pieces: dict[int, bytes] = {}
         self._warm_up()
 
@@ -250,15 +252,17 @@ class LlamaModel:
         prompt: Sequence[int],
         specials: Collection[int] = (),
     ) -> LlamaSampler | GrammarSampler:
-        options, grammar = request.options, request.grammar.encode("utf-8", "replace")
-        if not grammar:
-            return LlamaSampler(self._logits, make_chain(options, num_ctx, self._num_vocab, prompt))
+        chain = self._chains.make(request.options, num_ctx, prompt)
+        if not request.grammar:
+            return LlamaSampler(self._logits, chain)
+        grammar = request.grammar.encode("utf-8", "replace")
         rules = native.llama_sampler_init_grammar(self._vocab, grammar, request.grammar_root.encode())
         if not rules:
+            native.llama_sampler_free(chain)
             raise InvalidInput("llama.cpp cannot read the grammar")
         allowed = self._speakable.copy()
         allowed[list(specials)] = True
-        return GrammarSampler(self._logits, make_chain(options, num_ctx, self._num_vocab, prompt), rules, allowed)
+        return GrammarSampler(self._logits, chain, rules, allowed)
 
     @cached_property
     def _speakable(self) -> npt.NDArray[np.bool_]:

@@ -4,9 +4,7 @@ Owns the chains of llama.cpp and frees them. Must never touch the KV pool or dec
 """
 
 import ctypes
-import secrets
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp.llama_cpp as native
@@ -15,7 +13,6 @@ import numpy.typing as npt
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.batch import Batch, pointer
-from ollamapy.wire.options import Options
 
 _MAX_TOKEN_SECONDS = 2.0
 """CPU time to hold one token to a grammar; a hundred times what it usually takes."""
@@ -136,33 +133,3 @@ def _pick(chain: Any, candidates: npt.NDArray[np.void]) -> int:
     data = _data_array(candidates)
     native.llama_sampler_apply(chain, ctypes.byref(data))
     return int(data.data[data.selected].id)
-
-
-def make_chain(options: Options, num_ctx: int, num_vocab: int, prompt: Sequence[int]) -> Any:
-    """A sampler chain in llama.cpp's own order: penalties, top-k, typical, top-p, min-p, temperature, choice."""
-    chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
-
-    def add(sampler: Any) -> None:
-        native.llama_sampler_chain_add(chain, sampler)
-
-    last_n = num_ctx if options.repeat_last_n < 0 else options.repeat_last_n
-    if last_n and (options.repeat_penalty != 1.0 or options.frequency_penalty or options.presence_penalty):
-        penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
-        add(native.llama_sampler_init_penalties(num_vocab, last_n, *penalties))
-        for token in prompt[-last_n:]:
-            native.llama_sampler_accept(chain, token)
-    if options.temperature <= 0:
-        add(native.llama_sampler_init_greedy())
-        return chain
-    if options.top_k > 0:
-        add(native.llama_sampler_init_top_k(options.top_k))
-    if options.typical_p < 1.0:
-        add(native.llama_sampler_init_typical(options.typical_p, 1))
-    if options.top_p < 1.0:
-        add(native.llama_sampler_init_top_p(options.top_p, 1))
-    if options.min_p > 0.0:
-        add(native.llama_sampler_init_min_p(options.min_p, 1))
-    add(native.llama_sampler_init_temp(options.temperature))
-    seed = secrets.randbits(32) if options.seed < 0 else options.seed & 0xFFFFFFFF
-    add(native.llama_sampler_init_dist(seed))
-    return chain

@@ -275,12 +275,12 @@ class TestCreate:
     def test_a_modelfile_becomes_a_request(self, cli: Cli, daemon: FakeDaemon, tmp_path: Path) -> None:
         file = tmp_path / "Expert"
         file.write_text(
-            'FROM m\nSYSTEM """Be\nbrief."""\nPARAMETER temperature 0.7\nPARAMETER mirostat 1\nMESSAGE user hi\n'
+            'FROM m\nSYSTEM """Be\nbrief."""\nPARAMETER temperature 0.7\nPARAMETER low_vram 1\nMESSAGE user hi\n'
         )
 
         assert cli("create", "expert", "-f", str(file), "-q", "q4_K_M") == Result(
             0,
-            "warning: parameter mirostat is deprecated\n",
+            "warning: parameter low_vram is deprecated\n",
             "gathering model components\nwriting manifest\nsuccess\n",
         )
         assert daemon.requests("/api/create") == [

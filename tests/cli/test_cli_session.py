@@ -116,6 +116,11 @@ def test_quotes_go_and_line_ends_stay(text: str, message: str) -> None:
         ("/set parameter num_ctx abc", [Say('Couldn\'t set parameter: "invalid int value [abc]"')]),
         ("/set parameter top_p abc", [Say('Couldn\'t set parameter: "invalid float value [abc]"')]),
         ("/set parameter use_mmap yes", [Say('Couldn\'t set parameter: "invalid bool value [yes]"')]),
+        (
+            "/set parameter mirostat 3",
+            [Say('Couldn\'t set parameter: "option \\"mirostat\\" must be between 0 and 2: found 3"')],
+        ),
+        ("/set parameter logit_bias 7=1 8", [Say('Couldn\'t set parameter: "invalid bias [8]"')]),
         ("/set parameter x 1", [Say("Couldn't set parameter: \"unknown parameter 'x'\"")]),
         ("/set format xml", [Say("Invalid or missing format. For 'json' mode use '/set format json'")]),
         ("/set format", [Say("Invalid or missing format. For 'json' mode use '/set format json'")]),
@@ -138,6 +143,13 @@ def test_commands_that_leave_the_session_as_it_is(text: str, actions: list[Any])
         ("/set format json", "Set format to 'json' mode.", "format", "json"),
         ("/set noformat", "Disabled format.", "format", None),
         ("/set parameter num_ctx 4096", "Set parameter 'num_ctx' to '4096'", "options", {"num_ctx": 4096}),
+        ("/set parameter mirostat 2", "Set parameter 'mirostat' to '2'", "options", {"mirostat": 2}),
+        (
+            "/set parameter logit_bias 7=1 8=-2",
+            "Set parameter 'logit_bias' to '7=1, 8=-2'",
+            "options",
+            {"logit_bias": {"7": 1.0, "8": -2.0}},
+        ),
         ("/set parameter top_p 0.5 1", "Set parameter 'top_p' to '0.5, 1'", "options", {"top_p": 0.5}),
         ('/set parameter stop a "b', "Set parameter 'stop' to 'a, \"b'", "options", {"stop": ["a", '"b']}),
         ('/set parameter grammar root ::= "a" | .', WORDS_SET, "options", {"grammar": 'root ::= "a" | .'}),
@@ -165,7 +177,7 @@ def test_history_is_switched_in_silence() -> None:
 def test_a_deprecated_parameter_is_not_set() -> None:
     talk = session()
 
-    assert talk.on_text("/set parameter mirostat 1") == [Say("warning: parameter mirostat is deprecated", is_talk=True)]
+    assert talk.on_text("/set parameter low_vram 1") == [Say("warning: parameter low_vram is deprecated", is_talk=True)]
     assert talk.options == {}
 
 

@@ -22,10 +22,11 @@ from ollamapy.modelfile.options import (
     parse_parameters,
     single,
 )
-from ollamapy.wire.options import Options
+from ollamapy.modelfile.ranges import MAX_BIASES, MAX_BREAKERS, RANGES
+from ollamapy.wire.options import SAMPLERS, Options
 
-INTEGERS = [name for name, kind in OPTIONS.items() if kind == "integer"]
-FLOATS = [name for name, kind in OPTIONS.items() if kind == "float32"]
+INTEGERS = [name for name, kind in OPTIONS.items() if kind == "integer" and name not in RANGES]
+FLOATS = [name for name, kind in OPTIONS.items() if kind == "float32" and name not in RANGES]
 
 
 def test_the_table_names_exactly_the_options_of_the_wire() -> None:
@@ -119,7 +120,7 @@ def test_a_deprecated_parameter_takes_any_text_and_has_no_value(name: str) -> No
 
 
 def test_stop_texts_add_up_and_the_last_scalar_counts() -> None:
-    pairs = [("stop", "a b"), ("top_k", "1"), ("stop", ""), ("top_k", "2"), ("mirostat", "1")]
+    pairs = [("stop", "a b"), ("top_k", "1"), ("stop", ""), ("top_k", "2"), ("low_vram", "1")]
 
     assert parse_parameters(pairs) == {"stop": ["a b", ""], "top_k": 2}
 
@@ -156,6 +157,8 @@ def test_a_number_for_a_float_becomes_single_precision(name: str, raw: float, va
         *[({"stop": value}, 'option "stop" must be of type array') for value in ("x", 1, {"a": 1}, True)],
         *[({"stop": value}, 'option "stop" must be of an array of strings') for value in ([1], ["a", None])],
         *[({"grammar": value}, 'option "grammar" must be of type string') for value in (1, ["a"], True)],
+        *[({"logit_bias": value}, 'option "logit_bias" must be of type object') for value in (1, [[1, 2]], "1=2")],
+        *[({"logit_bias": {"1": v}}, 'option "logit_bias" must be of type float32') for v in ("1", None, False)],
     ],
 )
 def test_a_wrong_type_is_an_error_500_in_the_words_of_the_contract(raw: dict[str, Any], text: str) -> None:
@@ -166,7 +169,7 @@ def test_a_wrong_type_is_an_error_500_in_the_words_of_the_contract(raw: dict[str
 
 
 def test_unknown_and_null_options_are_left_out() -> None:
-    raw = {"numa": True, "mirostat": "x", "top_k": None, "stop": None, "seed": 1, "use_mmap": False, "stops": 1}
+    raw = {"numa": True, "low_vram": "x", "top_k": None, "stop": None, "seed": 1, "use_mmap": False, "stops": 1}
 
     assert check_options(raw) == {"seed": 1, "use_mmap": False}
 
@@ -178,6 +181,86 @@ def test_a_text_is_kept_as_it_is() -> None:
 
 def test_a_list_of_stops_is_kept_as_it_is() -> None:
     assert check_options({"stop": ["a", ""]}) == {"stop": ["a", ""]}
+
+
+@pytest.mark.parametrize("name", sorted(RANGES.keys() - {"logit_bias"}))
+def test_a_number_past_its_range_is_refused_as_json_and_as_text(name: str) -> None:
+    bounds = RANGES[name]
+    below = int(bounds.low) - (0 if bounds.is_open else 1)
+    wrong = [below, bounds.high * 2] if bounds.high < math.inf else [below]
+
+    for value in wrong:
+        found = f'option "{name}" must be {bounds}: found {value:g}'
+        with pytest.raises(InvalidInput) as caught:
+            check_options({name: value})
+        assert (str(caught.value), caught.value.status) == (found, 400)
+        with pytest.raises(InvalidInput):
+            parse_parameter(name, str(int(value)))
+
+
+@pytest.mark.parametrize("name", sorted(RANGES.keys() - {"logit_bias"}))
+def test_the_ends_of_a_range_are_in_it(name: str) -> None:
+    bounds = RANGES[name]
+    ends = {bounds.low, bounds.high} - {math.inf} - ({bounds.low} if bounds.is_open else set())
+
+    assert [check_options({name: end})[name] for end in ends] == list(ends)
+
+
+def test_the_defaults_of_all_options_are_in_their_ranges() -> None:
+    defaults = {name: getattr(Options(), name) for name in RANGES.keys() - {"logit_bias"}}
+    set_ones = {name: value for name, value in defaults.items() if value is not None}
+
+    assert check_options(set_ones) == set_ones
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ({"kv_type": "q3_9"}, "must be one of f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0: found 'q3_9'"),
+        ({"samplers": ["top_k", "typical"]}, f"must be one of {', '.join(SAMPLERS)}: found 'typical'"),
+        ({"dry_sequence_breakers": ["x"] * (MAX_BREAKERS + 1)}, "takes 32 entries at most: found 33"),
+        ({"logit_bias": dict.fromkeys(map(str, range(MAX_BIASES + 1)), 1)}, "takes 1024 entries at most: found 1025"),
+        ({"logit_bias": {"1": 101}}, "must be between -100 and 100: found 101"),
+        ({"logit_bias": {"hello": 1}}, 'must map token ids to numbers: found the key "hello"'),
+        ({"logit_bias": {"-1": 1}}, 'must map token ids to numbers: found the key "-1"'),
+        ({"logit_bias": {"1" * 11: 1}}, f'must map token ids to numbers: found the key "{"1" * 11}"'),
+    ],
+)
+def test_what_an_option_cannot_be_is_refused_with_what_it_can_be(raw: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_options(raw)
+
+    assert str(caught.value) == f'option "{next(iter(raw))}" {text}'
+
+
+def test_biases_add_up_and_are_laid_over_each_other_as_a_whole() -> None:
+    parsed = parse_parameters([("logit_bias", "15043=-5"), ("logit_bias", "7=0.5"), ("logit_bias", "7=1")])
+
+    assert parsed == {"logit_bias": {"15043": -5.0, "7": 1.0}}
+    assert merge(parsed).logit_bias == ((15043, -5.0), (7, 1.0))
+    assert merge(parsed, {"logit_bias": {"3": -100}}).logit_bias == ((3, -100.0),)
+    assert merge(parsed, {"logit_bias": {}}).logit_bias == ()
+
+
+@pytest.mark.parametrize("text", ["", "7", "=1", "7=", "a=1", "7=x", "7 1", "7==1", "٣=1"])
+def test_other_biases_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"invalid (bias|float value)"):
+        parse_parameter("logit_bias", text)
+
+
+def test_a_model_with_every_kind_of_parameter_prints_what_makes_it_again() -> None:
+    made = {
+        "logit_bias": {"15043": -5.0, "7": 0.5},
+        "samplers": ["top_k", "temperature"],
+        "mirostat": 2,
+        "kv_type": "q8_0",
+        "flash_attention": True,
+        "xtc_threshold": 0.2,
+    }
+
+    lines = [line.split(maxsplit=1) for line in format_parameters(made).split("\n")]
+
+    assert parse_parameters((name, text.strip('"')) for name, text in lines) == made
 
 
 def test_nothing_merged_is_the_built_in_defaults() -> None:

@@ -75,10 +75,10 @@ def test_a_semantic_case_gives_its_error(lines: str, text: str) -> None:
 
 
 def test_s11_a_deprecated_parameter_is_a_warning_and_no_parameter() -> None:
-    plan = planned("PARAMETER mirostat 1\nPARAMETER low_vram true")
+    plan = planned("PARAMETER f16_kv 1\nPARAMETER low_vram true")
 
     assert plan.warnings == (
-        "warning: parameter mirostat is deprecated",
+        "warning: parameter f16_kv is deprecated",
         "warning: parameter low_vram is deprecated",
     )
     assert plan.request({}) == {"from": "a"}
