@@ -63,6 +63,7 @@ class Timing:
             "prompt_eval_duration": _nanoseconds(finished.prompt_seconds),
             "eval_count": finished.num_output,
             "eval_duration": _nanoseconds(finished.output_seconds),
+            "prompt_cached_count": finished.num_prompt_cached,
         }
 
 
