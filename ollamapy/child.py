@@ -83,6 +83,11 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """False once its end has been noticed."""
+        return self._process.returncode is None
+
     def send(self, line: bytes) -> None:
         """Sends one line; a child that is dead or dying does not get it."""
         stdin = self._process.stdin

@@ -1,19 +1,29 @@
-"""Owns the child process that renders chat templates: starts it, asks it, replaces it when it hangs or dies."""
+"""Owns the child processes that render chat templates: starts them, asks them, replaces those that hang or die.
+
+There are at most `MAX_CHILDREN`, each with one template at a time. The first is started by the first request, another
+when all are busy; one that ends while it renders is replaced at once, so that the next request need not wait for a
+start. All templates that have never rendered well share one child: what waits behind a hostile one are strangers, and
+never the chats with a model that is in use.
+"""
 
 import asyncio
+import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from ollamapy.child import Child
+from ollamapy.child import Child, Exit
 from ollamapy.errors import TemplateError
-from ollamapy.modelfile.renderer import Rendered, RenderGo, RenderJinja, RenderRequest
+from ollamapy.modelfile.renderer import Rendered, RenderGo, RenderJinja, RenderRequest, fault_of_death
 from ollamapy.wire.native import Message, Think, Tool
 
+MAX_CHILDREN = 2
 ANSWER_SECONDS = 5.0
-"""Wall time after which a child that bounds its own processor time must be stuck."""
+"""Time after which a child that bounds its own must be stuck."""
+_MAX_PROVEN = 1024
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +33,11 @@ class Templates:
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
-        self._child: Child | None = None
-        self._waiting: dict[int, asyncio.Future[Rendered]] = {}
-        self._starting = asyncio.Lock()  # two first requests must share one child
-        self._turn = asyncio.Lock()  # a template that gets the child killed must not take others along
+        self._idle: list[_Renderer] = []
+        self._turns = asyncio.Semaphore(MAX_CHILDREN)
+        self._turn_of_strangers = asyncio.Lock()
+        self._proven: OrderedDict[int, None] = OrderedDict()
+        """Hashes of templates that rendered well the last time, least recently used first."""
 
     async def render(
         self,
@@ -40,9 +51,7 @@ class Templates:
     ) -> str:
         """The prompt by a Jinja template. Raises TemplateError."""
         return await self._ask(
-            lambda request_id: RenderJinja(
-                request_id, template, tuple(messages), tuple(tools), think, bos_text, eos_text
-            )
+            RenderJinja(next(self._ids), template, tuple(messages), tuple(tools), think, bos_text, eos_text)
         )
 
     async def render_go(
@@ -57,52 +66,82 @@ class Templates:
     ) -> str:
         """The prompt by a Go template. Raises TemplateError."""
         return await self._ask(
-            lambda request_id: RenderGo(request_id, template, tuple(messages), tuple(tools), prompt, suffix, think)
+            RenderGo(next(self._ids), template, tuple(messages), tuple(tools), prompt, suffix, think)
         )
 
-    async def _ask(self, make: Callable[[int], RenderRequest]) -> str:
-        request = make(next(self._ids))
-        async with self._turn:
-            rendered = await self._answer(request)
+    async def close(self) -> None:
+        """Ends the children."""
+        await asyncio.gather(*(renderer.stop() for renderer in self._idle))
+        self._idle.clear()
+
+    async def _ask(self, request: RenderRequest) -> str:
+        async with self._turn(hash(request.template)):
+            renderer = self._take()
+            try:
+                rendered = await renderer.answer(request)
+            finally:
+                fit = [renderer] if renderer.is_fit else []
+                self._idle = [*([] if fit else [_Renderer()]), *self._idle, *fit]
         if rendered.error:
             raise TemplateError(rendered.error)
         return rendered.text
 
-    async def _answer(self, request: RenderRequest) -> Rendered:
-        child = await self._living_child()
-        future: asyncio.Future[Rendered] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = future
+    def _take(self) -> "_Renderer":
+        """A child that is idle, or a new one. A child may have died of itself meanwhile."""
+        self._idle = [renderer for renderer in self._idle if renderer.is_fit]
+        return self._idle.pop() if self._idle else _Renderer()
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, template: int) -> AsyncIterator[None]:
+        """Waits for a child. A template that comes out of the block well is proven from then on."""
+        is_proven = self._proven.pop(template, self) is None
+        async with contextlib.nullcontext() if is_proven else self._turn_of_strangers, self._turns:
+            yield
+        self._proven[template] = None
+        if len(self._proven) > _MAX_PROVEN:
+            self._proven.popitem(last=False)
+
+
+class _Renderer:
+    """One child, which starts when this is made."""
+
+    def __init__(self) -> None:
+        self._starting = asyncio.create_task(
+            Child.start("ollamapy.modelfile.renderer", self._on_line, name="templates"), name="start templates"
+        )
+        self._death: asyncio.Task[Exit] | None = None
+        self._answer: asyncio.Future[Rendered] | None = None
+
+    @property
+    def is_fit(self) -> bool:
+        """True while the child can be asked: it lives or is about to, and owes no answer."""
+        start = self._starting
+        is_lost = start.done() and (start.cancelled() or start.exception() or not start.result().is_running)
+        return not is_lost and (self._answer is None or self._answer.done())
+
+    async def answer(self, request: RenderRequest) -> Rendered:
+        """The answer of the child. Without one, it is ended. Raises TemplateError."""
+        child = await asyncio.shield(self._starting)
+        self._death = self._death or asyncio.create_task(child.wait(), name="end of templates")
+        self._answer = asyncio.get_running_loop().create_future()
+        child.send(msgspec.json.encode(request))
         try:
-            child.send(msgspec.json.encode(request))
-            return await asyncio.wait_for(future, ANSWER_SECONDS)
-        except TimeoutError:
-            child.kill()
-            raise TemplateError(f"the chat template did not finish within {ANSWER_SECONDS:g} s") from None
+            await asyncio.wait((self._answer, self._death), timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.pop(request.id, None)
+            if not self._answer.done():
+                child.kill()
+        if self._answer.done():
+            return self._answer.result()
+        exit_ = await self._death
+        log.warning("template process ended reason=%s", exit_.reason)
+        raise TemplateError(fault_of_death(exit_.status))
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Ends the child."""
-        if self._child:
-            await self._child.stop()
-
-    async def _living_child(self) -> Child:
-        async with self._starting:
-            if self._child is None:
-                self._child = await Child.start("ollamapy.modelfile.renderer", self._on_line, name="templates")
-                self._watcher = asyncio.create_task(self._watch(self._child))
-            return self._child
+        with contextlib.suppress(OSError):
+            child = await self._starting
+            await child.stop()
 
     def _on_line(self, line: bytes) -> None:
-        rendered = msgspec.json.decode(line, type=Rendered)
-        future = self._waiting.get(rendered.id)
-        if future and not future.done():
-            future.set_result(rendered)
-
-    async def _watch(self, child: Child) -> None:
-        exit_ = await child.wait()
-        if self._child is child:
-            self._child = None
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(TemplateError(f"the template process ended: {exit_.reason}"))
+        if self._answer and not self._answer.done():
+            self._answer.set_result(msgspec.json.decode(line, type=Rendered))

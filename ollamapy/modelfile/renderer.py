@@ -2,8 +2,8 @@
 
 `python -m ollamapy.modelfile.renderer`: one request a line in, one `Rendered` a line out, until stdin ends. Templates
 are data from strangers, and neither the time nor the memory that they take can be bounded inside the daemon: here
-`MAX_CPU_SECONDS` of processor time and `MAX_MEMORY_BYTES` of address space are. Two timers watch: the first raises
-between two steps of a template, the second ends the process when a single step does not return.
+`MAX_CPU_SECONDS` of processor time, `MAX_SECONDS` of time and `MAX_MEMORY_BYTES` of address space are. Two timers
+watch: the first raises between two steps of a template, the second ends the process when a single step does not return.
 """
 
 import contextlib
@@ -20,8 +20,20 @@ from ollamapy.modelfile import gochat, jinjachat
 from ollamapy.wire.native import Message, Think, Tool
 
 MAX_CPU_SECONDS = 0.6
+MAX_SECONDS = 0.8
 MAX_MEMORY_BYTES = 1 << 29
-_LAST_CPU_SECONDS = 0.7
+
+
+WHAT_TO_DO = "a prompt is due in milliseconds: mend the template, or create the model anew with a TEMPLATE of your own"
+_DEATHS = {
+    -signal.SIGALRM: f"it did not finish within {MAX_SECONDS:g} s",
+    -signal.SIGKILL: "the system ended its process, perhaps for want of memory",
+}
+
+
+def fault_of_death(status: int) -> str:
+    """What to tell of a template whose process ended with this exit status, negative for a signal."""
+    return f"chat template: {_DEATHS.get(status, 'it broke its process')}; {WHAT_TO_DO}"
 
 
 class RenderJinja(msgspec.Struct, frozen=True, tag=True):
@@ -68,18 +80,19 @@ def _on_alarm(*_: Any) -> None:
 
 
 def answer(request: RenderRequest) -> Rendered:
-    """Renders within the bound on processor time."""
+    """Renders within the bounds on time."""
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
-    signal.setitimer(signal.ITIMER_VIRTUAL, _LAST_CPU_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
     try:
         return Rendered(request.id, text=_render(request))
     except TemplateError as error:
         return Rendered(request.id, error=error.message)
     except _OutOfTime:
-        return Rendered(request.id, error=f"chat template: took more than {MAX_CPU_SECONDS:g} s of processor time")
+        text = f"chat template: it took more than {MAX_CPU_SECONDS:g} s of processor time; {WHAT_TO_DO}"
+        return Rendered(request.id, error=text)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _render(request: RenderRequest) -> str:
@@ -110,7 +123,7 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):  # macOS does not bound address space
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGPROF, _on_alarm)
-    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     decoder = msgspec.json.Decoder(RenderRequest)
     for line in sys.stdin.buffer:
         writer.write(msgspec.json.encode(answer(decoder.decode(line))) + b"\n")

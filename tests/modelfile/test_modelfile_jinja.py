@@ -1,15 +1,17 @@
 """Chat templates from strangers: what they may do, and what stops them."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import pytest
 
-from ollamapy.actions.templates import ANSWER_SECONDS, Templates
+from ollamapy.actions.templates import ANSWER_SECONDS, MAX_CHILDREN, Templates
 from ollamapy.errors import TemplateError, TemplateRefused
 from ollamapy.modelfile.jinja import MAX_OUTPUT_BYTES, render
+from ollamapy.modelfile.renderer import fault_of_death
 from ollamapy.wire.native import Message
 
 CHATML = (
@@ -17,6 +19,9 @@ CHATML = (
     "'<|im_end|>' + '\\n' }}\n{%- endfor %}\n{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}"
     "\n{%- endif %}\n"
 )
+
+
+STUCK = "{{ ['x' * 9999999] * 99999 == ['x' * 9999999] * 99999 }}"
 
 
 def with_templates(work: Callable[[Templates], Awaitable[None]]) -> None:
@@ -280,18 +285,65 @@ def test_a_template_that_wastes_time_or_memory_ends_and_the_daemon_never_waits()
 
 
 def test_one_step_that_does_not_return_ends_the_process_and_hurts_nobody_else() -> None:
-    stuck = "{{ ['x' * 9999999] * 99999 == ['x' * 9999999] * 99999 }}"
-
     async def work(templates: Templates) -> None:
         chat = [Message("user", "a")]
         results = await asyncio.gather(
-            templates.render(stuck), templates.render("{{ messages[0].content }}", chat), return_exceptions=True
+            templates.render(STUCK), templates.render("{{ messages[0].content }}", chat), return_exceptions=True
         )
 
         assert isinstance(results[0], TemplateError)
         assert results[1] == "a"
 
     with_templates(work)
+
+
+def test_a_stuck_template_is_told_of_in_words_that_help() -> None:
+    async def work(templates: Templates) -> None:
+        started = time.monotonic()
+        with pytest.raises(TemplateError, match=r"chat template: it did not finish within .* mend the template"):
+            await templates.render(STUCK)
+        assert time.monotonic() - started < ANSWER_SECONDS
+
+    with_templates(work)
+
+
+def test_a_chat_in_use_never_waits_behind_hostile_templates() -> None:
+    """They share one process, and the chat has the other."""
+
+    async def work(templates: Templates) -> None:
+        await templates.render("{{ 'in use' }}")
+        hostile = [asyncio.create_task(templates.render(STUCK + f"{{# {n} #}}")) for n in range(5)]
+        answers = [await templates.render("{{ 'in use' }}") for _ in range(20)]
+
+        assert answers == ["in use"] * 20
+        assert not all(task.done() for task in hostile)
+        assert all(isinstance(error, TemplateError) for error in await asyncio.gather(*hostile, return_exceptions=True))
+        assert len(templates._idle) <= MAX_CHILDREN
+
+    with_templates(work)
+
+
+def test_a_request_that_is_cancelled_leaves_no_child_busy() -> None:
+    async def work(templates: Templates) -> None:
+        for _ in range(3):
+            task = asyncio.create_task(templates.render(STUCK))
+            await templates.render("a")
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        assert await templates.render("{{ 'still here' }}") == "still here"
+        assert len(templates._idle) <= MAX_CHILDREN
+
+    with_templates(work)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(-signal.SIGALRM, "within"), (-signal.SIGKILL, "memory"), (-signal.SIGSEGV, "broke"), (1, "broke")],
+)
+def test_the_end_of_a_process_is_told_as_a_fault_of_the_template(status: int, words: str) -> None:
+    assert words in fault_of_death(status)
+    assert "signal" not in fault_of_death(status).lower()
 
 
 def test_output_is_bounded() -> None:
@@ -302,7 +354,7 @@ def test_output_is_bounded() -> None:
 def test_a_template_that_computes_for_ever_is_stopped_and_the_next_one_renders() -> None:
     async def work(templates: Templates) -> None:
         started = time.monotonic()
-        with pytest.raises(TemplateError, match="processor time"):
+        with pytest.raises(TemplateError, match="processor time|did not finish"):
             await templates.render("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")
         assert time.monotonic() - started < 30
 
@@ -324,8 +376,8 @@ def test_a_template_that_eats_memory_is_stopped() -> None:
 def test_a_child_that_dies_is_replaced() -> None:
     async def work(templates: Templates) -> None:
         await templates.render("a")
-        child = templates._child
-        assert child is not None
+        [renderer] = templates._idle
+        child = await renderer._starting
         child.kill()
         await child.wait()
 
