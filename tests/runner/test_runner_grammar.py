@@ -13,6 +13,8 @@ from fakes.answers import Answer
 from fakes.runner_process import RunnerProcess
 
 from ollamapy.modelfile.grammar import json_grammar, schema_to_grammar, tool_call_grammar
+from ollamapy.modelfile.grammar.calls import JsonCall
+from ollamapy.wire.native import Tool, ToolFunction
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Generate, Load
 
@@ -95,11 +97,11 @@ def test_json_mode_gives_an_object(runner: RunnerProcess) -> None:
 
 def test_the_starter_makes_a_valid_tool_call(runner: RunnerProcess) -> None:
     schema = SCHEMAS["weather tool"]
-    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}]
+    tools = [Tool(ToolFunction("get_weather", parameters=schema))]
 
-    found = answer(runner, tool_call_grammar(tools, "hermes"), temperature=0)
+    found = answer(runner, tool_call_grammar(tools, [JsonCall("<tool_call>", "</tool_call>")]), temperature=0)
 
-    call = json.loads(found.text.removeprefix("<tool_call>\n").removesuffix("\n</tool_call>"))
+    call = json.loads(found.text.removeprefix("<tool_call>").removesuffix("</tool_call>"))
     assert call["name"] == "get_weather"
     jsonschema.validate(call["arguments"], schema)
 

@@ -12,7 +12,6 @@ Never imports an engine. Whatever the input, it ends within about a second, with
 from typing import Any
 
 from ollamapy.errors import InvalidInput
-from ollamapy.modelfile.grammar import terminals
 from ollamapy.modelfile.grammar.budget import Budget
 from ollamapy.modelfile.grammar.check import check_grammar
 from ollamapy.modelfile.grammar.convert import Converter
@@ -21,9 +20,10 @@ from ollamapy.modelfile.grammar.prefix import with_prefix
 from ollamapy.modelfile.grammar.prune import prune
 from ollamapy.modelfile.grammar.shapes import Place
 from ollamapy.modelfile.grammar.survey import survey
-from ollamapy.modelfile.grammar.tools import STYLES, tool_call_grammar
+from ollamapy.modelfile.grammar.terminals import Terminals
+from ollamapy.modelfile.grammar.tools import tool_call_grammar
 
-__all__ = ["STYLES", "check_grammar", "json_grammar", "schema_to_grammar", "tool_call_grammar", "with_prefix"]
+__all__ = ["check_grammar", "json_grammar", "schema_to_grammar", "tool_call_grammar", "with_prefix"]
 
 
 def schema_to_grammar(schema: Any, *, where: str = "format") -> str:
@@ -36,8 +36,8 @@ def schema_to_grammar(schema: Any, *, where: str = "format") -> str:
         grammar = Grammar(Budget())
         root = grammar.reserve("root")
         converter = Converter(grammar)
-        conj = (Place("$", schema, schema),)
-        return converter.finish(root, converter.rule(conj), {"$": conj})
+        rule = converter.rule((Place("$", schema, schema),))
+        return converter.finish(root, rule, {"$": rule})
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error.message}") from error
 
@@ -46,5 +46,5 @@ def json_grammar() -> str:
     """The GBNF text, root rule "root", of any JSON object."""
     grammar = Grammar(Budget())
     root = grammar.reserve("root")
-    grammar.define(root, terminals.any_object(grammar))
+    grammar.define(root, Terminals(grammar).any_object())
     return print_rules(prune(grammar.rules, "root"), grammar.budget)

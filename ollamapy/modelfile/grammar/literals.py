@@ -6,7 +6,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from ollamapy.modelfile.grammar.gbnf import EMPTY, Expr, Grammar, Ref, Text, alt, seq
+from ollamapy.modelfile.grammar.gbnf import EMPTY, NOTHING, Expr, Grammar, Ref, Text, alt, seq
 
 
 def json_text(value: Any) -> str:
@@ -16,8 +16,10 @@ def json_text(value: Any) -> str:
 
 
 def any_of(grammar: Grammar, texts: Iterable[str]) -> Expr:
-    """One of `texts`, of which there is at least one."""
+    """One of `texts`."""
     unique = sorted(set(texts))
+    if not unique:
+        return NOTHING
     grammar.budget.spend("characters", sum(map(len, unique)))
     if len(unique) == 1:
         return Text(unique[0])

@@ -1,84 +1,64 @@
-"""A valid call of an offered tool, in the syntax that a model writes calls in.
+"""A valid call of an offered tool, in the syntax that a model writes calls in."""
 
-A new syntax is one more entry of `STYLES`; nothing else knows them.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ollamapy.errors import InvalidInput
-from ollamapy.modelfile.grammar import terminals
 from ollamapy.modelfile.grammar.budget import Budget
+from ollamapy.modelfile.grammar.calls import Function, Syntax
 from ollamapy.modelfile.grammar.convert import Converter
-from ollamapy.modelfile.grammar.gbnf import Grammar, Text, alt, seq
-from ollamapy.modelfile.grammar.literals import json_text
-from ollamapy.modelfile.grammar.shapes import Conj, Place
+from ollamapy.modelfile.grammar.gbnf import Grammar, alt
+from ollamapy.modelfile.grammar.shapes import Place
 from ollamapy.modelfile.grammar.survey import survey
+from ollamapy.wire.native import Tool
 
 _OBJECT: dict[str, Any] = {"type": "object"}
+_NO_ARGUMENTS: dict[str, Any] = {"type": "object", "maxProperties": 0}
+_SAYS_NOTHING = frozenset({"type", "properties", "required", "title", "description", "$schema", "strict"})
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How a call is written: a JSON object of these two members, between `start` and `end`."""
+def tool_call_grammar(tools: Sequence[Tool], syntaxes: Sequence[Syntax], *, names: Collection[str] = ()) -> str:
+    """The GBNF text, root rule "root", of one call of a tool of `tools`, of one in `names` if there are any.
 
-    start: str = ""
-    end: str = ""
-    name: str = "name"
-    arguments: str = "arguments"
-
-
-STYLES = {
-    "json": Style(),
-    "hermes": Style("<tool_call>\n", "\n</tool_call>"),
-    "llama": Style(arguments="parameters"),
-    "mistral": Style("[TOOL_CALLS][", "]"),
-}
-
-
-def tool_call_grammar(tools: Sequence[Any], style: str, *, name: str = "") -> str:
-    """The GBNF text of one call of a tool of `tools`, of the one called `name` if given; root rule "root".
-
-    Raises InvalidInput for a tool or a schema that no grammar holds; ValueError for an unknown style.
+    `syntaxes` are ways to write it, all of one notation. Raises InvalidInput for a tool, a name or a schema that no
+    grammar holds.
     """
-    if style not in STYLES:
-        raise ValueError(f"unknown style of tool calls: {style!r}")
     try:
-        return _grammar(_functions(tools, name), STYLES[style])
+        return _grammar([tool.function.name for tool in tools], _functions(tools, names), syntaxes)
     except InvalidInput as error:
         raise InvalidInput(f"tools: {error.message}") from error
 
 
-def _functions(tools: Sequence[Any], wanted: str) -> dict[str, Conj]:
-    """The schemas of the arguments by the name of the function."""
-    found: dict[str, Conj] = {}
+def _functions(tools: Sequence[Tool], wanted: Collection[str]) -> list[Function]:
+    """The functions that may be called; of two with one name the last."""
+    found: dict[str, Function] = {}
     for index, tool in enumerate(tools):
-        function = tool.get("function") if isinstance(tool, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if not function or not isinstance(name, str) or not name:
-            raise InvalidInput(f"[{index}] must be an object with a function that has a name")
-        if wanted in ("", name):
-            found[name] = _arguments(function, index)
+        name = tool.function.name
+        if not name:
+            raise InvalidInput(f"[{index}] has no name")
+        if not wanted or name in wanted:
+            found[name] = _function(name, tool.function.parameters, f"[{index}].function.parameters")
     if not found:
-        raise InvalidInput(f"there is no tool {wanted!r}" if wanted else "there is no tool to call")
-    return found
+        raise InvalidInput("there is no tool to call")
+    return list(found.values())
 
 
-def _arguments(function: dict[str, Any], index: int) -> Conj:
-    path = f"[{index}].function.parameters"
-    schema = function.get("parameters") or {}
+def _function(name: str, parameters: dict[str, Any], path: str) -> Function:
+    schema = _NO_ARGUMENTS if _is_without_arguments(parameters) else parameters
     survey(schema)
-    return Place(path, schema, schema), Place(path, _OBJECT, _OBJECT)
+    return Function(name, schema, (Place(path, schema, schema), Place(path, _OBJECT, _OBJECT)))
 
 
-def _grammar(functions: dict[str, Conj], style: Style) -> str:
+def _is_without_arguments(schema: dict[str, Any]) -> bool:
+    """True for what people write who mean none, although any object satisfies it."""
+    names_none = "properties" in schema and not schema["properties"] and not schema.get("required")
+    return not schema or (names_none and schema.keys() <= _SAYS_NOTHING)
+
+
+def _grammar(offered: Sequence[str], functions: Sequence[Function], syntaxes: Sequence[Syntax]) -> str:
     grammar = Grammar(Budget())
     root = grammar.reserve("root")
-    converter = Converter(grammar)
-    space = terminals.space(grammar)
-    between = seq(Text(","), space, Text(f"{json_text(style.arguments)}:"), space)
-    calls = [seq(Text(json_text(name)), between, converter.rule(conj)) for name, conj in functions.items()]
-    start = seq(Text(style.start + "{"), space, Text(f"{json_text(style.name)}:"), space)
-    body = seq(start, alt(*calls), space, Text("}" + style.end))
-    return converter.finish(root, body, {conj[0].path: conj for conj in functions.values()})
+    converter = Converter(grammar, syntaxes[0].notation)
+    arguments = {function.name: syntaxes[0].arguments(converter, function) for function in functions}
+    body = alt(*(syntax.call(converter, arguments, offered) for syntax in syntaxes))
+    return converter.finish(root, body, {f.conj[0].path: arguments[f.name] for f in functions})

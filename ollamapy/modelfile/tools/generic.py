@@ -62,7 +62,7 @@ class _Calls:
         closed = self._group.end(text) if self._tag in _BRACKETS else None
         name = None
         if self._objects.read(text[:closed]):
-            name = _find_name(text[:closed], self._names, is_closed=closed is not None)
+            name = find_name(text[:closed], self._names, is_closed=closed is not None)
         if name and (found := self._objects.arguments(name[0])):
             end = max(name[1], found[1])
             return Move(Found(calls=(Call(name[0], found[0]),)), text[end:], self._next(end))
@@ -92,7 +92,7 @@ def _dropped(text: str) -> tuple[str, ...]:
     return (f"text where a tool call was due was dropped: {kept[:_MAX_TOLD]}",) if kept else ()
 
 
-def _find_name(text: str, names: Sequence[str], *, is_closed: bool) -> tuple[str, int] | None:
+def find_name(text: str, names: Sequence[str], *, is_closed: bool) -> tuple[str, int] | None:
     """The first name in `text`, the longest of those that begin there, and where it ends.
 
     None while the end of the text may become a name that begins no later.

@@ -1,5 +1,6 @@
 """Bare text as the JSON value that a schema asks for. Pure."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from ollamapy.modelfile.tools.jsontext import Unreadable, decode
@@ -9,27 +10,59 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "integer": (int,),
     "number": (int, float),
+    "string": (str,),
     "array": (list,),
     "object": (dict,),
 }
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
+_MAX_SCHEMAS = 1_000
+"""Schemas that are followed for one argument."""
 
 
-def typed_value(text: str, schema: Any) -> Any:
-    """`text` as the first of the schema's types that fits it, else as it stands; without types it is a string."""
-    types = types_of(schema)
+def typed_value(text: str, types: tuple[str, ...]) -> Any:
+    """`text` as the first of the types that fits it, else as it stands."""
     value = _value(text)
-    return value if any(_is(value, name) for name in types) else text
+    return value if any(_is(value, name) for name in types if name != "string") else text
 
 
-def types_of(schema: Any) -> tuple[str, ...]:
-    """The names of the types that a schema allows, as far as it says."""
-    if not isinstance(schema, dict):
-        return ()
+def types_of(parameters: dict[str, Any], name: str) -> tuple[str, ...]:
+    """The names of the types that the schema `parameters` allows for the member `name`, as far as it says."""
+    members = (
+        schema["properties"][name]
+        for schema in _combined(parameters, parameters)
+        if isinstance(schema.get("properties"), dict) and name in schema["properties"]
+    )
+    found = (kind for member in members for schema in _combined(member, parameters) for kind in _own_types(schema))
+    return tuple(dict.fromkeys(found))
+
+
+def _combined(schema: Any, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """`schema` and those that it brings to the same value, by reference or as a choice."""
+    waiting, seen = [schema], set[int]()
+    while waiting and len(seen) < _MAX_SCHEMAS:
+        found = waiting.pop()
+        if not isinstance(found, dict) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        branches = [branch for key in ("allOf", "oneOf", "anyOf") for branch in reversed(_list(found.get(key)))]
+        waiting += [*branches, *([_target(found["$ref"], document)] if "$ref" in found else [])]
+
+
+def _target(reference: Any, document: Any) -> Any:
+    steps = reference.removeprefix("#").split("/")[1:] if isinstance(reference, str) else []
+    for step in steps:
+        document = document.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(document, dict) else None
+    return document
+
+
+def _own_types(schema: dict[str, Any]) -> list[str]:
     own = schema.get("type")
-    names = own if isinstance(own, list) else [own]
-    branches = [branch for key in ("anyOf", "oneOf") for branch in _list(schema.get(key))]
-    return (*(name for name in names if isinstance(name, str)), *(name for b in branches for name in types_of(b)))
+    if own is not None:
+        names = [name for name in (own if isinstance(own, list) else [own]) if isinstance(name, str)]
+        return [*names, *(["null"] if schema.get("nullable") is True else [])]
+    values = [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]
+    return [name for name in _KINDS if any(_is(value, name) for value in values)]
 
 
 def _list(value: Any) -> list[Any]:
@@ -48,4 +81,6 @@ def _value(text: str) -> Any:
 
 def _is(value: Any, name: str) -> bool:
     """True when `value` is of the schema's type `name`. A bool is no number, whatever Python says."""
+    if name == "integer" and isinstance(value, float):
+        return value.is_integer()
     return isinstance(value, _KINDS.get(name, ())) and isinstance(value, bool) == (name == "boolean")

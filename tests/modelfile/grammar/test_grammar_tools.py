@@ -11,7 +11,9 @@ import pytest
 from fakes import gbnf
 
 from ollamapy.errors import InvalidInput
-from ollamapy.modelfile.grammar import STYLES, check_grammar, json_grammar, tool_call_grammar
+from ollamapy.modelfile.grammar import check_grammar, json_grammar, tool_call_grammar
+from ollamapy.modelfile.grammar.calls import JsonCall
+from ollamapy.wire.native import Tool, ToolFunction
 
 WEATHER: dict[str, Any] = {
     "type": "object",
@@ -22,33 +24,17 @@ WEATHER: dict[str, Any] = {
 NOW: dict[str, Any] = {"properties": {"zone": {"enum": ["UTC", "CET"]}}, "required": ["zone"]}
 
 
-def tool(name: str, parameters: Any = None) -> dict[str, Any]:
-    function = {"name": name} | ({"parameters": parameters} if parameters is not None else {})
-    return {"type": "function", "function": function}
+def tool(name: str, parameters: Any = None) -> Tool:
+    return Tool(ToolFunction(name, parameters=parameters or {}))
 
 
-TOOLS = [tool("get_weather", WEATHER), tool("get_time", NOW), tool("ping"), tool('odd "name"', {})]
-WRITTEN = {
-    "json": '{"name": "get_time", "arguments": {"zone": "UTC"}}',
-    "hermes": '<tool_call>\n{"name": "get_time", "arguments": {"zone": "UTC"}}\n</tool_call>',
-    "llama": '{"name": "get_time", "parameters": {"zone": "UTC"}}',
-    "mistral": '[TOOL_CALLS][{"name": "get_time", "arguments": {"zone": "UTC"}}]',
-}
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_a_call_is_written_in_the_style_of_the_model(style: str) -> None:
-    grammar = gbnf.parse(tool_call_grammar(TOOLS, style))
-
-    assert grammar.accepts(WRITTEN[style])
-    assert not grammar.accepts(WRITTEN[style].replace("UTC", "EST"))
-    assert not grammar.accepts(WRITTEN[style].replace("get_time", "get_tim"))
-    assert not grammar.accepts(WRITTEN[style].replace("get_time", "get_weather"))
+JSON = (JsonCall(),)
+TOOLS = [tool("get_weather", WEATHER), tool("get_time", NOW), tool("ping"), tool('odd "name"', {"type": "object"})]
 
 
 def test_every_call_is_of_an_offered_tool_with_arguments_that_fit() -> None:
-    schemas = {entry["function"]["name"]: entry["function"].get("parameters", {}) for entry in TOOLS}
-    text = tool_call_grammar(TOOLS, "json")
+    schemas = {entry.function.name: entry.function.parameters for entry in TOOLS}
+    text = tool_call_grammar(TOOLS, JSON)
     grammar, chance = gbnf.parse(text), random.Random(1)
     seen = set()
 
@@ -63,7 +49,7 @@ def test_every_call_is_of_an_offered_tool_with_arguments_that_fit() -> None:
 
 
 def test_a_named_tool_is_the_only_one() -> None:
-    grammar = gbnf.parse(tool_call_grammar(TOOLS, "json", name="ping"))
+    grammar = gbnf.parse(tool_call_grammar(TOOLS, JSON, names=["ping"]))
 
     assert grammar.accepts('{"name": "ping", "arguments": {}}')
     assert not grammar.accepts('{"name": "get_time", "arguments": {"zone": "UTC"}}')
@@ -73,10 +59,8 @@ def test_a_named_tool_is_the_only_one() -> None:
     ("tools", "name", "message"),
     [
         ([], "", "tools: there is no tool to call"),
-        (TOOLS, "fly", "tools: there is no tool 'fly'"),
-        ([1], "", "tools: [0] must be an object with a function that has a name"),
-        ([{"function": []}], "", "tools: [0] must be an object with a function that has a name"),
-        ([tool("")], "", "tools: [0] must be an object with a function that has a name"),
+        (TOOLS, "fly", "tools: there is no tool to call"),
+        ([tool("")], "", "tools: [0] has no name"),
         (
             [tool("a"), tool("b", {"properties": {"c": {"not": {}}}})],
             "",
@@ -86,14 +70,24 @@ def test_a_named_tool_is_the_only_one() -> None:
         ([tool("a", {"a": [[[[]]]] * 9000})], "", "tools: $: more than 20000 values are not supported"),
     ],
 )
-def test_tools_that_cannot_be_called_are_refused(tools: list[Any], name: str, message: str) -> None:
+def test_tools_that_cannot_be_called_are_refused(tools: list[Tool], name: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=f"^{re.escape(message)}$"):
-        tool_call_grammar(tools, "json", name=name)
+        tool_call_grammar(tools, JSON, names=[name] if name else [])
 
 
-def test_an_unknown_style_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="unknown style of tool calls: 'smoke'"):
-        tool_call_grammar(TOOLS, "smoke")
+@pytest.mark.parametrize("parameters", [{}, {"type": "object", "properties": {}, "required": [], "title": "Ping"}])
+def test_a_tool_without_arguments_gets_none(parameters: Any) -> None:
+    grammar = gbnf.parse(tool_call_grammar([tool("ping", parameters)], JSON))
+
+    assert grammar.accepts('{"name": "ping", "arguments": {}}')
+    assert not grammar.accepts('{"name": "ping", "arguments": {"a": 1}}')
+
+
+@pytest.mark.parametrize("parameters", [{"type": "object"}, {"properties": {}, "additionalProperties": True}])
+def test_a_tool_that_asks_for_any_arguments_gets_any(parameters: Any) -> None:
+    grammar = gbnf.parse(tool_call_grammar([tool("put", parameters)], JSON))
+
+    assert grammar.accepts('{"name": "put", "arguments": {"a": 1}}')
 
 
 def test_json_mode_is_any_object() -> None:

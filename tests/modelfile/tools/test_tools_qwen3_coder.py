@@ -7,7 +7,7 @@ from tool_answers import NOW, TOOLS, read, tool, warned
 
 from ollamapy.modelfile.tools import qwen3_coder
 from ollamapy.modelfile.tools.found import Call, Found
-from ollamapy.modelfile.tools.typed import typed_value
+from ollamapy.modelfile.tools.typed import typed_value, types_of
 
 WEATHER = """<tool_call>
 <function=get_weather>
@@ -102,6 +102,13 @@ def test_a_string_is_taken_to_the_letter(value: str) -> None:
         ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "7", 7),
         ({"oneOf": [{"type": "string"}, {"type": "integer"}, 3]}, "x", "x"),
         ({"type": "string"}, "7", "7"),
+        ({"type": "integer"}, "1.0", 1.0),
+        ({"type": "string", "nullable": True}, "null", None),
+        ({"enum": [1, "a"]}, "1", 1),
+        ({"const": True}, "true", True),
+        ({"$ref": "#/properties/x"}, "7", "7"),
+        ({"$ref": 7}, "7", "7"),
+        ({"allOf": [{"type": "integer"}]}, "7", 7),
         ({"type": 3, "anyOf": 4}, "7", "7"),
         ({"type": "unheard"}, "7", "7"),
         ({}, "7", "7"),
@@ -109,7 +116,7 @@ def test_a_string_is_taken_to_the_letter(value: str) -> None:
     ],
 )
 def test_a_value_has_the_type_of_its_schema_if_it_fits(schema: Any, text: str, value: Any) -> None:
-    result = typed_value(text, schema)
+    result = typed_value(text, types_of({"properties": {"x": schema}}, "x"))
 
     assert (result, type(result)) == (value, type(value))
 
