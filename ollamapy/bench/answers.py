@@ -5,6 +5,7 @@ While the clock runs only bytes and times are kept; they are read here afterward
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -52,9 +53,9 @@ class Answer:
 
     @property
     def tokens_per_second(self) -> float:
-        """What the user sees from the first token on."""
+        """What the user sees from the first token on; infinite when all came at once."""
         span = self.arrivals[-1] - self.arrivals[0] if self.arrivals else 0.0
-        return (self.num_output - 1) / span if span > 0 else 0.0
+        return (self.num_output - 1) / span if span > 0 else inf
 
 
 PATHS: dict[Dialect, str] = {"ollama": "/api/chat", "openai": "/v1/chat/completions"}

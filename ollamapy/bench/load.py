@@ -124,7 +124,7 @@ class Load:
                 async for piece in response.content.iter_any():
                     pieces.append((time.perf_counter(), piece))
                     meter.num_pieces += 1
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise InvalidInput(f"cannot use {url!r} as a server's address", hint="http://host:port") from error
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"no server answers at {url}: {error.os_error or error}") from error

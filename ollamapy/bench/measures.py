@@ -119,9 +119,8 @@ def first_mean(run: Run) -> float:
 
 def is_satisfied(answer: Answer) -> bool:
     """True when the first token came in time and the others at the speed wanted."""
-    if not _is_good(answer) or answer.arrivals[0] > FIRST_SECONDS:
-        return False
-    return len(answer.arrivals) < 2 or answer.tokens_per_second >= TOKENS_PER_SECOND
+    is_in_time = _is_good(answer) and answer.arrivals[0] <= FIRST_SECONDS
+    return is_in_time and answer.tokens_per_second >= TOKENS_PER_SECOND
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
