@@ -44,7 +44,6 @@ def test_other_numbers_of_slots_are_refused(slots: str) -> None:
 
 
 def test_a_file_that_llama_server_cannot_load_is_an_error_that_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp", reason="llama-server is not installed: nothing was compared")
     (tmp_path / "m.gguf").write_bytes(b"no model")
 
     async def serve() -> None:

@@ -89,7 +89,6 @@ def test_results_are_kept_and_compared(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_plot_is_drawn(bench: Bench, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: no plot was drawn")
     done = bench("echo", *TINY, "--plot", "out.png", MPLCONFIGDIR=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
@@ -177,7 +176,6 @@ def test_a_server_that_dies_meanwhile_ends_it(
 
 @pytest.mark.weights
 def test_the_starter_is_measured_against_llama_server(tmp_path: Path, starter_gguf: Path) -> None:
-    pytest.importorskip("xllamacpp", reason="llama-server is not installed: nothing was compared")
     catalogue = tmp_path / "catalogue.yaml"
     catalogue.write_text(f"starter:\n  source: file:{starter_gguf}\n  description: the starter\n")
     daemon = DaemonProcess(tmp_path, {"OLLAMAPY_CATALOGUE": str(catalogue)})
