@@ -19,6 +19,7 @@ from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate, ThinkingSampler
 from ollamapy.runner.threads import IdleCores, ThreadControl
+from ollamapy.runner.whole import WholePrefixes
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
 
 _STATS_STEPS = 64
@@ -57,7 +58,7 @@ class Loop:
             pool_tokens=info.pool_tokens,
             num_parallel=info.num_parallel,
             max_batch=info.max_batch,
-            cache=PrefixTree(info.num_slots),
+            cache=PrefixTree(info.num_slots) if info.can_cut else WholePrefixes(info.num_slots),
         )
         self._pace = Pace(info.max_batch)
         self._threads = ThreadControl(info.max_threads)

@@ -44,6 +44,8 @@ class ModelInfo:
     vram_bytes: int
     can_shift: bool
     adds_bos: bool
+    can_cut: bool = True
+    """A slot may share, and let go of, any part of its cells; else all or nothing."""
     max_threads: int = 1
     """Threads a step may use; 1 when there is nothing to choose."""
     bos_text: str = ""

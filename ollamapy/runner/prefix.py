@@ -89,8 +89,6 @@ class _Node:
 class PrefixTree:
     """All prefixes of a pool. `num_cells` counts the cells that are in the books."""
 
-    can_share_parts = True
-
     def __init__(self, num_slots: int) -> None:
         self.num_slots = num_slots
         self.num_cells = 0

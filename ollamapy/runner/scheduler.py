@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.runner.prefix import PrefixTree, num_shared
 from ollamapy.runner.sequence import Sequence, Stage
+from ollamapy.runner.whole import WholePrefixes
 
 _LEAST_EVICTED = 64
 """Cells that go at a time at least: the end of a prefix is worth little without its middle."""
@@ -51,10 +52,13 @@ class Step:
         return sum(p.count for p in self.planned if p.count > 1)
 
 
+Cache = PrefixTree | WholePrefixes
+
+
 class Scheduler:
     """Owns the queue and the running set. `pool_tokens` cells are shared by all running sequences and the cache."""
 
-    def __init__(self, *, pool_tokens: int, num_parallel: int, max_batch: int, cache: PrefixTree) -> None:
+    def __init__(self, *, pool_tokens: int, num_parallel: int, max_batch: int, cache: Cache) -> None:
         assert 1 <= num_parallel <= cache.num_slots, "every running sequence needs a slot"
         assert num_parallel <= max_batch, "every running sequence needs a place in the batch"
         self.pool_tokens = pool_tokens
@@ -96,6 +100,9 @@ class Scheduler:
         sequence.num_computed += planned.count
         if planned.count > 1:
             self._tell_cache(sequence)
+        if isinstance(self.cache, WholePrefixes) and sequence.num_pending == 1 and not sequence.num_output:
+            self._tell_cache(sequence)
+            self.cache.checkpoint(sequence.slot)
 
     def shift(self, sequence: Sequence, start: int, end: int, *, is_own: bool) -> None:
         """The tokens [start, end) of a running sequence are gone.
@@ -103,7 +110,8 @@ class Scheduler:
         With `is_own` the cells behind them were moved; else they are gone too and are computed again.
         """
         del sequence.tokens[start:end]
-        sequence.num_computed = sequence.num_computed - (end - start) if is_own else start
+        left = sequence.num_computed - (end - start)
+        sequence.num_computed = left if is_own else self.cache.length(sequence.slot)
         sequence.is_shifted |= is_own
 
     def next_step(self, prefill_budget: int) -> Step:
@@ -115,7 +123,7 @@ class Scheduler:
             if sequence.num_pending == 1:
                 step.planned.append(Planned(sequence, 1))
             elif budget > 0:
-                count = min(budget, sequence.num_pending)
+                count = self._count(sequence, budget)
                 budget -= count
                 step.planned.append(Planned(sequence, count))
         if not (step.preempted or self._is_tight):
@@ -194,9 +202,14 @@ class Scheduler:
             if not self._fits(sequence):
                 return
             self._start(sequence)
-            count = min(budget, sequence.num_pending)
+            count = self._count(sequence, budget)
             budget -= count
             step.planned.append(Planned(sequence, count))
+
+    def _count(self, sequence: Sequence, budget: int) -> int:
+        """Tokens of a prompt for one step; where a state cannot be cut back, one is kept before the last token."""
+        num_last = int(isinstance(self.cache, WholePrefixes) and sequence.num_pending > 1)
+        return min(budget, sequence.num_pending - num_last)
 
     def _fits(self, sequence: Sequence) -> bool:
         """True when the pool has cells for the rest of its tokens, and one for every other that runs."""
@@ -230,7 +243,7 @@ class Scheduler:
         """The running prompt with the longest beginning in common that is still to be computed, and its length."""
         scope, tokens = sequence.request.scope, sequence.tokens
         prefills = [s for s in self.running if s.num_pending > 1 and s.request.scope == scope]
-        if not prefills or not self.cache.can_share_parts:
+        if not prefills or isinstance(self.cache, WholePrefixes):
             return None
         least = self.cache.match(scope, tokens, len(tokens) - 1) + _LEAST_SHARED
         found = [(s, num_shared(s.tokens, tokens, 0, len(tokens) - 1)) for s in prefills]
