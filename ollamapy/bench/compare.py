@@ -81,7 +81,7 @@ class Bench:
                 self.watcher.began(f"{clients(num_clients)}, run {number + 1} of {num_runs(num_clients)}, {label}")
                 runs[index].append(await self.load.run(targets[index], script, num_clients))
         return [
-            Point.of(target.label, num_clients, done, self.workload.output_tokens)
+            Point.of(target.label, num_clients, done, self.workload.output_tokens, target.build)
             for target, done in zip(targets, runs, strict=True)
         ]
 

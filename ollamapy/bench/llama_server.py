@@ -5,6 +5,7 @@ of benchmarks. Native prints go to stderr, so that they cannot break the line.
 """
 
 import os
+import re
 import sys
 
 import msgspec
@@ -23,8 +24,8 @@ class Start(msgspec.Struct, frozen=True):
 
 class Started(msgspec.Struct, frozen=True):
     url: str = ""
-    system: str = ""
-    """What the build makes of the processor."""
+    build: str = ""
+    """The release, and the instructions that it was compiled for."""
     error: str = ""
 
 
@@ -53,7 +54,8 @@ def _start(wanted: Start) -> tuple[object, Started]:
     params.embedding = wanted.is_embedding
     params.verbosity = 0
     server = xllamacpp.Server(params)
-    return server, Started(server.listening_address, xllamacpp.get_system_info())
+    instructions = re.findall(r"(\w+) = 1", xllamacpp.get_system_info())
+    return server, Started(server.listening_address, f"xllamacpp {xllamacpp.__version__}, {' '.join(instructions)}")
 
 
 if __name__ == "__main__":

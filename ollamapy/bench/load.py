@@ -27,13 +27,14 @@ SILENCE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that is measured. `pid` 0: its memory cannot be seen."""
+    """A server that is measured. `pid` 0: its memory cannot be seen; `build` is what it was made for, when it says."""
 
     label: str
     url: str
     dialect: Dialect
     model: str
     pid: int = 0
+    build: str = ""
 
 
 @dataclass(slots=True)

@@ -86,7 +86,7 @@ class LlamaServer:
     async def running(self, setting: Setting, workload: Workload) -> AsyncIterator[Target]:
         """One setting, running until the block ends. Raises Error with what it printed last."""
         async with serving(setting.start(self.path, workload.context_tokens)) as (started, pid):
-            yield Target(setting.label, started.url, "openai", NAME, pid)
+            yield Target(setting.label, started.url, "openai", NAME, pid, started.build)
 
 
 Peer = Fixed | LlamaServer

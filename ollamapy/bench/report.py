@@ -65,6 +65,7 @@ def sentences(result: Result) -> list[str]:
         + f"; measured per request: {', '.join(dict.fromkeys(lengths))}.",
         *map(_versus, result.pairs()),
         *(line for point in result.points for line in warnings(point)),
+        *(f"{label} is that of {build}." for label, build in _builds(result).items()),
         _burden(result),
         _users(result),
     ]
@@ -97,6 +98,10 @@ def warnings(point: Point) -> list[str]:
     if found.num_short:
         said.append(f"{who}: {found.num_short} of {found.num_requests} answers ended before they had all their tokens.")
     return said
+
+
+def _builds(result: Result) -> dict[str, str]:
+    return {_family(point.label): point.build for point in result.points if point.build}
 
 
 def _burden(result: Result) -> str:

@@ -17,15 +17,18 @@ class Point(msgspec.Struct, frozen=True):
     summary: Summary
     output_rates: tuple[float, ...]
     first_means: tuple[float, ...]
+    build: str = ""
+    """What the server says that it is."""
 
     @classmethod
-    def of(cls, label: str, num_clients: int, runs: Sequence[Run], output_tokens: int) -> "Point":
+    def of(cls, label: str, num_clients: int, runs: Sequence[Run], output_tokens: int, build: str = "") -> "Point":
         return cls(
             label,
             num_clients,
             measures.summarise(runs, output_tokens),
             tuple(map(measures.output_rate, runs)),
             tuple(map(measures.first_mean, runs)),
+            build,
         )
 
 
