@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ollamapy.actions import inference
+from ollamapy.actions import inference, prompting
 from ollamapy.actions.answer import Ask, replies
 from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Timing
@@ -17,7 +17,7 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import InvalidInput, Unsupported
 from ollamapy.modelfile import prompt as prompts
 from ollamapy.units import format_utc, parse_keep_alive
-from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, Message, ToolCall
+from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, Message, Think, ToolCall
 
 
 async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatResponse, None]:
@@ -42,13 +42,25 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
             yield _reply(request, done=True, done_reason="load")
             return
         message = inference.generate_message(services, subject, request, options, grammar)
-        conversation = Conversation(_messages(subject, request), request.tools, think)
+        conversation = _conversation(subject, request, think)
         ask = Ask(
             message, conversation, request.truncate, think, request.stream, request.debug_render_only, bool(grammar)
         )
         async with aclosing(replies(services, subject, runner, ask, timing, partial(_reply, request))) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+
+async def count_tokens(services: Services, request: ChatRequest) -> int:
+    """How many tokens the prompt has, before any truncation. Loads the model; refuses what `chat` refuses."""
+    subject = await inference.resolve(services, request.model)
+    _check_capabilities(subject, request)
+    think = inference.effective_think(subject, request.think, request.model)
+    options = inference.options_of(subject, request.options)
+    demand = inference.demand_of(services, subject, options, request.keep_alive)
+    async with services.pool.lease(demand, inference.label_of(subject)) as runner:
+        prompt = await prompting.render(services, subject, runner, _conversation(subject, request, think))
+        return len(await runner.tokenize(prompt))
 
 
 def _check_capabilities(subject: Subject, request: ChatRequest) -> None:
@@ -61,11 +73,11 @@ def _check_capabilities(subject: Subject, request: ChatRequest) -> None:
         raise Unsupported("images are not supported yet")
 
 
-def _messages(subject: Subject, request: ChatRequest) -> tuple[Message, ...]:
+def _conversation(subject: Subject, request: ChatRequest, think: Think) -> Conversation:
     """SYSTEM, the model's MESSAGEs, then the request's."""
     sent = tuple(msgspec.structs.replace(message, role=message.role.lower()) for message in request.messages)
     stored = tuple(Message(role, content) for role, content in subject.model.messages)
-    return prompts.assemble(subject.model.system, stored, sent)
+    return Conversation(prompts.assemble(subject.model.system, stored, sent), request.tools, think)
 
 
 def _reply(

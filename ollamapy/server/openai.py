@@ -38,7 +38,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/v1/chat/completions", chat_completions)
     router.add_post("/v1/completions", completions)
     router.add_post("/v1/embeddings", embed)
-    for path in ("/v1/responses", "/v1/messages", "/v1/audio/transcriptions"):
+    for path in ("/v1/responses", "/v1/audio/transcriptions"):
         router.add_post(path, not_yet)
     router.add_get("/v1/models", list_models, allow_head=False)
     router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)

@@ -49,9 +49,9 @@ def data_frame(value: msgspec.Struct) -> bytes:
     return b"data: " + reply.encode(value) + b"\n\n"
 
 
-def named_frame(value: Any) -> bytes:
-    """An event under the name that its `type` gives."""
-    return f"event: {value.type}\n".encode() + data_frame(value)
+def named_frame(event: Any) -> bytes:
+    """An event under its tag."""
+    return f"event: {event.__struct_config__.tag}\n".encode() + data_frame(event)
 
 
 async def answer(

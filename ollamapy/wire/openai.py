@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ollamapy.wire.extra import ExtraFields
 from ollamapy.wire.native import DebugInfo, Logprob
 
 
@@ -17,16 +18,6 @@ class _Answer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
-
-
-class ExtraFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What every `/v1` request may add: fields of the native API, checked by their own readers."""
-
-    options: dict[str, Any] | None = None
-    keep_alive: Any = None
-    think: Any = None
-    grammar: str | None = None
-    priority: Any = None
 
 
 class SamplingFields(ExtraFields, frozen=True, kw_only=True):

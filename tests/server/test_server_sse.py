@@ -18,10 +18,9 @@ DEADLINE_SECONDS = 10.0
 Source = AsyncGenerator[str, None]
 
 
-class Said(msgspec.Struct, frozen=True):
+class Said(msgspec.Struct, frozen=True, tag="said"):
     index: int
     text: str
-    type: str = "said"
 
 
 class Plain:
@@ -101,9 +100,9 @@ def test_every_value_is_an_event_and_done_is_the_last() -> None:
 
         assert (status, kind) == (200, "text/event-stream")
         assert body == (
-            b'data: {"index":0,"text":"a","type":"said"}\n\n'
-            b'data: {"index":0,"text":"b\\n","type":"said"}\n\n'
-            b'data: {"index":-1,"text":"end","type":"said"}\n\n'
+            b'data: {"type":"said","index":0,"text":"a"}\n\n'
+            b'data: {"type":"said","index":0,"text":"b\\n"}\n\n'
+            b'data: {"type":"said","index":-1,"text":"end"}\n\n'
             b"data: [DONE]\n\n"
         )
 
@@ -114,8 +113,8 @@ def test_named_events_carry_their_type() -> None:
     async def test() -> None:
         _, _, body = await posted(lambda: [says("a")], sse.Framing(sse.named_frame, lambda _: b"never"))
 
-        assert body.startswith(b'event: said\ndata: {"index":0,"text":"a","type":"said"}\n\n')
-        assert body.endswith(b'event: said\ndata: {"index":-1,"text":"end","type":"said"}\n\n')
+        assert body.startswith(b'event: said\ndata: {"type":"said","index":0,"text":"a"}\n\n')
+        assert body.endswith(b'event: said\ndata: {"type":"said","index":-1,"text":"end"}\n\n')
 
     run(test)
 
@@ -147,7 +146,7 @@ def test_comments_go_out_while_an_action_is_silent() -> None:
             go_on.set()
             body = await response.read()
 
-        assert b'data: {"index":0,"text":"a","type":"said"}\n\n' in body
+        assert b'data: {"type":"said","index":0,"text":"a"}\n\n' in body
         assert body.endswith(b"data: [DONE]\n\n")
 
     run(test)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ollamapy.dialects.extra import extras_of
 from ollamapy.dialects.openai import sampling
 from ollamapy.dialects.openai.effort import think_of
 from ollamapy.dialects.openai.messages import messages_of, tools_of
@@ -58,7 +59,7 @@ def requests_of(wanted: ChatCompletionRequest) -> list[ChatRequest]:
         logprobs=bool(wanted.logprobs),
         top_logprobs=wanted.top_logprobs or 0,
         debug_render_only=bool(wanted.debug_render_only),
-        **sampling.extras_of(wanted, ChatRequest, tool_choice=choice),
+        **extras_of(wanted, ChatRequest, tool_choice=choice),
     )
     stop = _stop(wanted.stop)
     return [

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ollamapy.dialects.body import go_type
+from ollamapy.dialects.extra import extras_of
 from ollamapy.dialects.openai import sampling
 from ollamapy.dialects.openai.chat import FINGERPRINT, Envelope, usage_of
 from ollamapy.errors import InvalidInput
@@ -29,7 +30,7 @@ def requests_of(wanted: CompletionRequest) -> list[GenerateRequest]:
         logprobs=bool(wanted.logprobs and wanted.logprobs > 0),
         top_logprobs=wanted.logprobs or 0,
         debug_render_only=bool(wanted.debug_render_only),
-        **sampling.extras_of(wanted, GenerateRequest),
+        **extras_of(wanted, GenerateRequest),
     )
     return [
         msgspec.structs.replace(request, options=sampling.options_of(wanted, _DEFAULTS, stop, at))

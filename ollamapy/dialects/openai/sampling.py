@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
-from ollamapy.errors import InvalidInput, Unsupported
-from ollamapy.wire.openai import ExtraFields, SamplingFields
+from ollamapy.errors import InvalidInput
+from ollamapy.wire.openai import SamplingFields
 
 MAX_CHOICES = 128
 """OpenAI's own bound on `n`."""
@@ -43,15 +41,3 @@ def num_choices(wanted: SamplingFields) -> int:
     if not 1 <= count <= MAX_CHOICES:
         raise InvalidInput(f"n must be between 1 and {MAX_CHOICES}, not {count}")
     return count
-
-
-def extras_of(wanted: ExtraFields, kind: type[msgspec.Struct], **more: Any) -> dict[str, Any]:
-    """The native fields that the request adds, but for `options` and `think`, and `more` of them.
-
-    Raises Unsupported for one that the native request `kind` does not know.
-    """
-    fields = {"keep_alive": wanted.keep_alive, "grammar": wanted.grammar, "priority": wanted.priority, **more}
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name in given.keys() - set(kind.__struct_fields__):
-        raise Unsupported(f"{name} is not supported yet")
-    return given

@@ -1,0 +1,9 @@
+"""Whether a model can do something, asked before the verb that would refuse it. Loads nothing."""
+
+from ollamapy.actions import inference
+from ollamapy.actions.services import Services
+
+
+async def can(services: Services, name: str, capability: str) -> bool:
+    """True when the model called `name` has `capability`. Raises InvalidName, NotFound, Refused for cloud names."""
+    return capability in (await inference.resolve(services, name)).capabilities
