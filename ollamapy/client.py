@@ -19,7 +19,7 @@ import msgspec
 from ollamapy import EMULATED_VERSION, __version__
 from ollamapy.errors import Busy, Cancelled, Error, InvalidInput, NotFound, Refused, Unreachable, Unsupported
 from ollamapy.names import Digest
-from ollamapy.wire import native
+from ollamapy.wire import care, native
 
 T = TypeVar("T", bound=msgspec.Struct)
 Request = msgspec.Struct | Mapping[str, Any]
@@ -124,6 +124,22 @@ class Client:
 
     def create(self, request: Request) -> Iterator[native.Progress]:
         return self._progress("/api/create", request)
+
+    def fsck(self, *, deep: bool = False, repair: bool = False) -> Iterator[care.FsckLine]:
+        """The lines of a check of the store; the last one has the counts."""
+        request = care.FsckRequest(deep, repair)
+        return _until(lambda line: line.status == "success", self._stream("/api/fsck", care.FsckLine, request))
+
+    def disk_usage(self) -> care.DiskUsage:
+        return self._json("GET", "/api/df", care.DiskUsage)
+
+    def collect(self) -> care.Removed:
+        """Removes the files of the store that no model uses."""
+        return self._json("POST", "/api/gc", care.Removed)
+
+    def resolve(self, model: str) -> care.Resolved:
+        """Where the files of a model lie, on the daemon's machine."""
+        return self._json("POST", "/api/resolve", care.Resolved, {"model": model})
 
     def _progress(self, path: str, request: Request) -> Iterator[native.Progress]:
         return _until(lambda line: line.status == "success", self._stream(path, native.Progress, request))

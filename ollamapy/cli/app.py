@@ -256,6 +256,42 @@ def remove(
     remove_models(Settings.from_env(), models)
 
 
+@app.command(epilog=help_section("fsck"))
+def fsck(
+    deep: Annotated[bool, _switch("--deep", "Read every blob and compare it with its digest")] = False,
+    repair: Annotated[bool, _switch("--repair", "Mend what can be mended: fetch again, set aside, remove")] = False,
+    as_json: Json = False,
+) -> int:
+    """Check the model directory for damage"""
+    from ollamapy.cli import care
+
+    return care.fsck(Settings.from_env(), deep, repair, as_json)
+
+
+@app.command(epilog=help_section("df"))
+def df(as_json: Json = False) -> None:
+    """Show what the models take of the disk"""
+    from ollamapy.cli import care
+
+    care.disk_usage(Settings.from_env(), as_json)
+
+
+@app.command(epilog=help_section("gc"))
+def gc() -> None:
+    """Remove files that no model uses"""
+    from ollamapy.cli import care
+
+    care.collect(Settings.from_env())
+
+
+@app.command(epilog=help_section("resolve"))
+def resolve(model: Model) -> None:
+    """Print where a model's files lie, as JSON"""
+    from ollamapy.cli import care
+
+    care.resolve(Settings.from_env(), model)
+
+
 @app.command(epilog=help_section("bench"))
 def bench(
     model: Model,

@@ -48,6 +48,12 @@ async def progress(request: web.Request, items: AsyncIterator[Progress], *, is_s
         return reply.plain(last)
 
 
+async def lines(request: web.Request, items: AsyncIterator[T]) -> web.StreamResponse:
+    """A line for each item."""
+    async with _closing(items):
+        return await _lines(request, await _first(items), items)
+
+
 def error_line(failure: Error) -> bytes:
     """An error as the last line of a stream."""
     return _line(reply.error_body(failure))

@@ -7,7 +7,7 @@ blobs without a model, which the next start removes, and never a model without i
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ollamapy.errors import StoreError
@@ -27,7 +27,7 @@ def used_digests(manifests: Manifests) -> set[Digest]:
     return {digest for stored in manifests.all() for digest in stored.blobs}
 
 
-def delete(blobs: Blobs, manifests: Manifests, name: ModelName) -> None:
+def delete(blobs: Blobs, manifests: Manifests, name: ModelName, held: Callable[[], set[Digest]] = set) -> None:
     """Removes a model and what only it used. A model whose manifest is broken goes too. Raises NotFound, StoreError."""
     with manifests.lock:
         try:
@@ -36,24 +36,29 @@ def delete(blobs: Blobs, manifests: Manifests, name: ModelName) -> None:
             log.warning("manifest broken, its blobs stay model=%s reason=%r", name, error.message)
             candidates = set()
         manifests.unlink(name)
-        remove_unused(blobs, manifests, candidates)
+        remove_unused(blobs, manifests, candidates, held)
     log.info("model deleted model=%s", name)
 
 
-def remove_unused(blobs: Blobs, manifests: Manifests, candidates: Iterable[Digest]) -> list[Digest]:
-    """Removes those of `candidates` that no readable manifest lists, and answers them. Raises StoreError."""
+def remove_unused(
+    blobs: Blobs, manifests: Manifests, candidates: Iterable[Digest], held: Callable[[], set[Digest]] = set
+) -> list[Digest]:
+    """Removes those of `candidates` that no readable manifest lists and nobody has `held`, and answers them.
+
+    Raises StoreError.
+    """
     with manifests.lock:
-        unused = sorted(set(candidates) - used_digests(manifests))
+        unused = sorted(set(candidates) - used_digests(manifests) - held())
         for digest in unused:
             blobs.remove(digest)
     return unused
 
 
-def prune(blobs: Blobs, manifests: Manifests, now: float) -> list[Path]:
+def prune(blobs: Blobs, manifests: Manifests, now: float, held: Callable[[], set[Digest]] = set) -> list[Path]:
     """What a daemon cleans up when it starts, `now` being the Unix time; answers what was removed.
 
     1. nothing at all when a manifest cannot be read: the blobs that it uses are not known
-    2. blobs that no manifest lists, and everything else in the folder, when older than an hour
+    2. blobs that no manifest lists and nobody has `held`, and everything else in the folder, when older than an hour
     3. empty folders of manifests
 
     Raises StoreError.
@@ -62,9 +67,9 @@ def prune(blobs: Blobs, manifests: Manifests, now: float) -> list[Path]:
         if broken := manifests.broken():
             log.warning("pruning skipped reason=%r", broken[0])
             return []
-        used = used_digests(manifests)
+        used = used_digests(manifests) | held()
         unused = [path for path in blobs.files() if blobs.layout.digest_of(path) not in used]
-        old = [path for path in unused if _modified(path) < now - GRACE_SECONDS]
+        old = [path for path in unused if modified(path) < now - GRACE_SECONDS]
         for path in old:
             _remove(path)
         manifests.remove_empty_folders()
@@ -73,7 +78,7 @@ def prune(blobs: Blobs, manifests: Manifests, now: float) -> list[Path]:
     return old
 
 
-def _modified(path: Path) -> float:
+def modified(path: Path) -> float:
     """The newest change of a file, or of a folder and what lies in it. What vanished meanwhile is no concern."""
     newest = 0.0
     for entry in (path, *(path.iterdir() if path.is_dir() and not path.is_symlink() else ())):

@@ -4,8 +4,10 @@ Everything blocks, so actions run it in threads; it may be called from any numbe
 at a time, from `start` to `close`.
 """
 
+import contextlib
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ollamapy.errors import NotFound, StoreError
@@ -27,13 +29,14 @@ __all__ = ["Store", "StoredManifest", "StoredModel"]
 class Store:
     """A model directory. `blobs` and `manifests` are its two halves."""
 
-    __slots__ = ("_lock", "blobs", "layout", "manifests")
+    __slots__ = ("_held", "_lock", "blobs", "layout", "manifests")
 
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
         self.blobs = Blobs(self.layout)
         self.manifests = Manifests(self.layout)
         self._lock = StoreLock(self.layout.lock)
+        self._held: Counter[Digest] = Counter()
 
     def start(self, *, noprune: bool = False, now: float | None = None) -> None:
         """Takes the directory for this process, brings old blob names up to date, and prunes.
@@ -98,7 +101,7 @@ class Store:
 
     def delete(self, name: ModelName) -> None:
         """Removes the model and the blobs that only it used. Raises NotFound, StoreError."""
-        prune.delete(self.blobs, self.manifests, name)
+        prune.delete(self.blobs, self.manifests, name, self._held_digests)
 
     def used_digests(self) -> set[Digest]:
         """Every blob that a readable manifest lists."""
@@ -106,11 +109,26 @@ class Store:
 
     def remove_unused(self, candidates: Iterable[Digest]) -> list[Digest]:
         """Removes those of `candidates` that no model uses, and answers them. Raises StoreError."""
-        return prune.remove_unused(self.blobs, self.manifests, candidates)
+        return prune.remove_unused(self.blobs, self.manifests, candidates, self._held_digests)
 
     def prune_unused(self, now: float) -> list[Path]:
         """What a start removes, `now` being the Unix time; answers what went. Raises StoreError."""
-        return prune.prune(self.blobs, self.manifests, now)
+        return prune.prune(self.blobs, self.manifests, now, self._held_digests)
+
+    @contextlib.contextmanager
+    def holding(self, digests: Iterable[Digest]) -> Iterator[None]:
+        """Until the block ends, no clean-up removes these blobs: somebody works with them. Safe from any thread."""
+        mine = Counter(set(digests))
+        with self.manifests.lock:
+            self._held += mine
+        try:
+            yield
+        finally:
+            with self.manifests.lock:
+                self._held -= mine
+
+    def _held_digests(self) -> set[Digest]:
+        return set(self._held)
 
     def check(self, *, contents: bool = False) -> None:
         """Raises StoreError unless every model is whole, and with `contents` every blob is what its name says."""
