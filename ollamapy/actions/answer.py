@@ -6,7 +6,7 @@ import secrets
 import string
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from ollamapy.errors import Error, PromptTooLong, RunnerDied
 from ollamapy.modelfile.fallbacks import asks_for_calls
 from ollamapy.modelfile.grammar import with_prefix
 from ollamapy.modelfile.output import Piece, ThinkingSplitter, thinking_tags
-from ollamapy.modelfile.tools.choose import Format, also_hermes, choose
+from ollamapy.modelfile.tools.choose import HERMES, Format, also_hermes, choose
 from ollamapy.modelfile.tools.found import Call, Found, join
 from ollamapy.modelfile.tools.generic import DEFAULT_TAG
 from ollamapy.modelfile.tools.machine import ToolParser
@@ -170,7 +170,7 @@ async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> As
     thinking = _thinking(tags, form, prompt, ask.generate)
     splitter = ThinkingSplitter(*tags, is_inside=thinking.is_open) if tags and thinking else None
     reader = _Reader(splitter, _parser(ask, form))
-    specials = (*tags, *(form.marks if form and form.needs_special else ()))
+    specials = (*tags, *(form.marks if form and (form.needs_special or _must_call(ask)) else ()))
     grammar, root = _grammar(ask, form)
     generate = msgspec.structs.replace(
         ask.generate, prompt=prompt, special_texts=specials, thinking=thinking, grammar=grammar, grammar_root=root
@@ -233,13 +233,19 @@ def _format(subject: Subject, ask: Ask, prompt: str) -> Format | None:
 
 
 def tool_format(subject: Subject, conversation: Conversation) -> Format:
-    """The format of the template that renders."""
-    config = subject.model.config
+    """The format of the template that renders, or of the message that tells of the tools."""
+    if conversation.are_tools_told:
+        return HERMES
+    kind, text = tool_template(subject, conversation)
+    config, tag = subject.model.config, subject.go.tool_tag if subject.go else DEFAULT_TAG
+    return choose(text, kind, config.model_family, config.parser, tool_tag=tag if kind == "go" else DEFAULT_TAG)
+
+
+def tool_template(subject: Subject, conversation: Conversation) -> tuple[Literal["go", "jinja"], str]:
+    """The template that renders; empty when there is none."""
     if prompting.renders_go(subject, conversation):
-        go, text = subject.go, conversation.template or subject.model.template or ""
-        tag = go.tool_tag if go else DEFAULT_TAG
-        return choose(text, "go", config.model_family, config.parser, tool_tag=tag)
-    return choose(subject.file.template_for(conversation.tools) or "", "jinja", config.model_family, config.parser)
+        return "go", conversation.template or subject.model.template or ""
+    return "jinja", subject.file.template_for(conversation.tools) or ""
 
 
 def _parser(ask: Ask, form: Format | None) -> ToolParser | None:
@@ -255,6 +261,11 @@ def _grammar(ask: Ask, form: Format | None) -> tuple[str, str]:
     if ask.is_held and form and form.header:
         return with_prefix(generate.grammar, form.header, generate.grammar_root)
     return generate.grammar, generate.grammar_root
+
+
+def _must_call(ask: Ask) -> bool:
+    """True when the grammar is that of a call, which may then use the marks of the format whatever they are."""
+    return bool(ask.generate.grammar) and not ask.is_held
 
 
 def _think_tags(subject: Subject, ask: Ask, form: Format | None) -> tuple[str, ...]:

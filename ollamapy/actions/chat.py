@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ollamapy.actions import inference, prompting
+from ollamapy.actions import calls, inference, prompting
 from ollamapy.actions.answer import Ask, replies
 from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Timing
@@ -16,6 +16,7 @@ from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
 from ollamapy.errors import InvalidInput, Unsupported
 from ollamapy.modelfile import prompt as prompts
+from ollamapy.modelfile.tools.offer import Offer, read_offer
 from ollamapy.units import format_utc, parse_keep_alive
 from ollamapy.wire.native import AnswerMessage, ChatRequest, ChatResponse, Message, Think, ToolCall
 
@@ -31,10 +32,15 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
         inference.unload(services, subject)
         yield _reply(request, done=True, done_reason="unload")
         return
-    _check_capabilities(subject, request)
+    offer = read_offer(request.tools, request.tool_choice)
+    _check_capabilities(subject, request, offer)
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
-    grammar = await inference.grammar_of(services, request, options)
+    conversation = _conversation(subject, request, offer, think)
+    if offer.must_call:
+        grammar = await calls.call_grammar(services, subject, request, conversation, offer)
+    else:
+        grammar = await inference.grammar_of(services, request, options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
@@ -42,10 +48,8 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
             yield _reply(request, done=True, done_reason="load")
             return
         message = inference.generate_message(services, subject, request, options, grammar)
-        conversation = _conversation(subject, request, think)
-        ask = Ask(
-            message, conversation, request.truncate, think, request.stream, request.debug_render_only, bool(grammar)
-        )
+        is_held = bool(grammar) and not offer.must_call
+        ask = Ask(message, conversation, request.truncate, think, request.stream, request.debug_render_only, is_held)
         async with aclosing(replies(services, subject, runner, ask, timing, partial(_reply, request))) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -54,30 +58,31 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
 async def count_tokens(services: Services, request: ChatRequest) -> int:
     """How many tokens the prompt has, before any truncation. Loads the model; refuses what `chat` refuses."""
     subject = await inference.resolve(services, request.model)
-    _check_capabilities(subject, request)
+    offer = read_offer(request.tools, request.tool_choice)
+    _check_capabilities(subject, request, offer)
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
-        prompt = await prompting.render(services, subject, runner, _conversation(subject, request, think))
+        prompt = await prompting.render(services, subject, runner, _conversation(subject, request, offer, think))
         return len(await runner.tokenize(prompt))
 
 
-def _check_capabilities(subject: Subject, request: ChatRequest) -> None:
+def _check_capabilities(subject: Subject, request: ChatRequest, offer: Offer) -> None:
     """Raises InvalidInput for what the model cannot do, Unsupported for what is not built."""
     inference.require(subject, request.model, "chat")
-    if request.tools:
+    if offer.tools and not offer.must_call:
         inference.require_capability(subject, "tools")
     if any(message.images for message in request.messages):
         inference.require_capability(subject, "vision")
         raise Unsupported("images are not supported yet")
 
 
-def _conversation(subject: Subject, request: ChatRequest, think: Think) -> Conversation:
+def _conversation(subject: Subject, request: ChatRequest, offer: Offer, think: Think) -> Conversation:
     """SYSTEM, the model's MESSAGEs, then the request's."""
     sent = tuple(msgspec.structs.replace(message, role=message.role.lower()) for message in request.messages)
     stored = tuple(Message(role, content) for role, content in subject.model.messages)
-    return Conversation(prompts.assemble(subject.model.system, stored, sent), request.tools, think)
+    return calls.converse(subject, prompts.assemble(subject.model.system, stored, sent), offer, think)
 
 
 def _reply(

@@ -30,6 +30,8 @@ class Conversation:
     think: Think = None
     template: str = ""
     suffix: str = ""
+    are_tools_told: bool = False
+    """A system message tells of the tools, because the template does not."""
     plain_template: str | None = None
     """The Go template for a model that has no template at all; None is ChatML."""
 

@@ -54,11 +54,18 @@ def lost_text(messages: Sequence[Message], tools: Sequence[Tool], prompt: str) -
     found = _Haystack(prompt)
     if any(message.content not in found for message in chat if message.role == "system"):
         return _fold_system(chat)
-    if any(text not in found for message in chat for text in _tool_texts(message)):
-        return _tools_as_text(chat)
+    if not all(_is_told(message, found) for message in chat):
+        return tools_as_text(chat)
     if tools and all(tool.function.name not in found for tool in tools):
         return (Message("system", _told(tools)), *chat)
     return None
+
+
+def tell_tools(messages: Sequence[Message], tools: Sequence[Tool]) -> Messages:
+    """The messages for a template that knows no tools: the first system message, or a new one, tells of them."""
+    first, *rest = messages if messages and messages[0].role == "system" else (Message("system"), *messages)
+    content = _GAP.join(text for text in (first.content, _told(tools)) if text)
+    return (msgspec.structs.replace(first, content=content), *rest)
 
 
 def asks_for_calls(prompt: str) -> bool:
@@ -81,9 +88,40 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _tool_texts(message: Message) -> list[str]:
-    """What must stand in a prompt of the message's tool calls, or of it as a result."""
-    return [message.content] if message.role == "tool" else [call.function.name for call in message.tool_calls]
+def _is_told(message: Message, found: _Haystack) -> bool:
+    """True when the tools that a message calls stand in the prompt, or what it says as a result.
+
+    Some templates write a result in JSON in a notation of their own: then what it holds must be there.
+    """
+    if message.role != "tool":
+        return all(call.function.name in found for call in message.tool_calls)
+    return message.content in found or all(text in found for text in _members(message.content))
+
+
+def _members(text: str) -> list[str]:
+    """The strings in the JSON object that a text is, keys included; else the text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return [text]
+    waiting, strings = [value], []
+    while waiting:
+        item = waiting.pop()
+        waiting += [*item.keys(), *item.values()] if isinstance(item, dict) else item if isinstance(item, list) else []
+        strings += [item] if isinstance(item, str) else []
+    return strings if isinstance(value, dict) else [text]
+
+
+def with_marked_calls(messages: Messages, mark: str) -> Messages:
+    """The chat with `mark` in place of the name of every tool that is called."""
+    return tuple(
+        msgspec.structs.replace(message, tool_calls=tuple(_named(call, mark) for call in message.tool_calls))
+        for message in messages
+    )
+
+
+def _named(call: ToolCall, name: str) -> ToolCall:
+    return msgspec.structs.replace(call, function=msgspec.structs.replace(call.function, name=name))
 
 
 def _told(tools: Sequence[Tool]) -> str:
@@ -129,7 +167,7 @@ def _joined(first: Message, second: Message) -> Message:
     )
 
 
-def _tools_as_text(messages: Messages) -> Messages:
+def tools_as_text(messages: Messages) -> Messages:
     """Calls of tools as JSON in the assistant's text, their results as JSON from the user; then `_merge_same_side`."""
     if all(_is_plain(message) for message in messages):
         return messages
@@ -197,7 +235,7 @@ class _Rule:
     repairs: tuple[Callable[[Messages], Messages], ...]
 
 
-_TURNS = (_merge_same_side, _open_with_user, _tools_as_text, _fold_system)
+_TURNS = (_merge_same_side, _open_with_user, tools_as_text, _fold_system)
 
 _RULES = (
     _Rule(("alternat", "only user"), _TURNS),

@@ -87,6 +87,7 @@ class GenerateRequest(_Inference, frozen=True):
 class ChatRequest(_Inference, frozen=True):
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
+    tool_choice: Any = None
 
 
 class TopLogprob(_Response, frozen=True):

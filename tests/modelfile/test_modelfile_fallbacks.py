@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ollamapy.errors import TemplateError, TemplateRefused
-from ollamapy.modelfile.fallbacks import MAX_CHANGES, asks_for_calls, fallback_messages, lost_text
+from ollamapy.modelfile.fallbacks import MAX_CHANGES, asks_for_calls, fallback_messages, lost_text, tell_tools
 from ollamapy.modelfile.jinjachat import attempt, render
 from ollamapy.wire.native import Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
@@ -177,3 +177,13 @@ def test_a_template_that_refuses_everything_says_why() -> None:
 def test_a_template_that_cannot_be_read_is_not_tried_again() -> None:
     with pytest.raises(TemplateError, match="Expected an expression"):
         render("{% if %}", (SYSTEM, USER))
+
+
+def test_tools_are_told_in_the_first_system_message() -> None:
+    new, *rest = tell_tools((USER,), (OFFER,))
+    grown, *others = tell_tools((SYSTEM, USER), (OFFER,))
+
+    assert (new.role, rest, others) == ("system", [USER], [USER])
+    assert "Tells the weather" in new.content
+    assert asks_for_calls(new.content)
+    assert grown.content == f"be kind\n\n{new.content}"
