@@ -19,7 +19,7 @@ from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.batch import Batch
 from ollamapy.runner.chain import Chains
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
-from ollamapy.runner.sampler import GrammarSampler, LlamaSampler, Logits
+from ollamapy.runner.sampler import Grammars, GrammarSampler, LlamaSampler, Logits
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 _MAX_SLOTS = 256
@@ -151,6 +151,7 @@ class LlamaModel:
         self._batch = Batch(native.llama_n_batch(context))
         self._logits = Logits(context, self._batch, self._num_vocab)
         self._chains = Chains(self._vocab)
+        self._grammars = Grammars(self._vocab)
         self._pieces: dict[int, bytes] = {}
         self._warm_up()
 
@@ -255,14 +256,14 @@ class LlamaModel:
         chain = self._chains.make(request.options, num_ctx, prompt)
         if not request.grammar:
             return LlamaSampler(self._logits, chain)
-        grammar = request.grammar.encode("utf-8", "replace")
-        rules = native.llama_sampler_init_grammar(self._vocab, grammar, request.grammar_root.encode())
-        if not rules:
+        try:
+            grammar = self._grammars.make(request.grammar, request.grammar_root)
+        except InvalidInput:
             native.llama_sampler_free(chain)
-            raise InvalidInput("llama.cpp cannot read the grammar")
+            raise
         allowed = self._speakable.copy()
         allowed[list(specials)] = True
-        return GrammarSampler(self._logits, chain, rules, allowed)
+        return GrammarSampler(self._logits, chain, grammar, allowed)
 
     @cached_property
     def _speakable(self) -> npt.NDArray[np.bool_]:
@@ -306,5 +307,6 @@ class LlamaModel:
         native.llama_memory_seq_add(self._memory, slot, start, end, delta)
 
     def close(self) -> None:
+        self._grammars.close()
         native.llama_free(self._context)
         native.llama_model_free(self._model)

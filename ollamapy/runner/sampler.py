@@ -4,7 +4,9 @@ Owns the chains of llama.cpp and frees them. Must never touch the KV pool or dec
 """
 
 import ctypes
+import hashlib
 import time
+from collections import OrderedDict
 from typing import Any
 
 import llama_cpp.llama_cpp as native
@@ -14,8 +16,9 @@ import numpy.typing as npt
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.batch import Batch, pointer
 
-_MAX_TOKEN_SECONDS = 2.0
+MAX_TOKEN_SECONDS = 2.0
 """CPU time to hold one token to a grammar; a hundred times what it usually takes."""
+_NUM_KEPT = 8
 
 
 class Logits:
@@ -77,7 +80,7 @@ class GrammarSampler:
         token = self._choose(row)
         native.llama_sampler_accept(self._chain, token)
         native.llama_sampler_accept(self._grammar, token)
-        if time.thread_time() - started > _MAX_TOKEN_SECONDS:
+        if time.thread_time() - started > MAX_TOKEN_SECONDS:
             raise InvalidInput("the grammar is too ambiguous: it takes too long to follow")
         return token
 
@@ -108,6 +111,33 @@ class GrammarSampler:
             native.llama_sampler_free(self._chain)
             native.llama_sampler_free(self._grammar)
             self._chain = self._grammar = None
+
+
+class Grammars:
+    """Native grammars by the digest of their text: one that comes again is copied, which is faster than reading it.
+
+    The least recently used goes when there are more than a few.
+    """
+
+    def __init__(self, vocab: Any) -> None:
+        self._vocab = vocab
+        self._kept: OrderedDict[bytes, Any] = OrderedDict()
+
+    def make(self, text: str, root: str) -> Any:
+        """A native grammar of the caller's own, at its beginning. Raises InvalidInput for a text that is none."""
+        data, start = text.encode("utf-8", "replace"), root.encode()
+        digest = hashlib.sha256(start + b"\n" + data).digest()
+        grammar = self._kept.pop(digest, None) or native.llama_sampler_init_grammar(self._vocab, data, start)
+        if not grammar:
+            raise InvalidInput("llama.cpp cannot read the grammar")
+        self._kept[digest] = grammar
+        if len(self._kept) > _NUM_KEPT:
+            native.llama_sampler_free(self._kept.popitem(last=False)[1])
+        return native.llama_sampler_clone(grammar)
+
+    def close(self) -> None:
+        while self._kept:
+            native.llama_sampler_free(self._kept.popitem()[1])
 
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])

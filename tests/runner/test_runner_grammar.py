@@ -1,18 +1,20 @@
 """Answers held to a grammar, by llama.cpp on the starter's real weights, at a temperature that leaves it no sense."""
 
 import json
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from fakes.answers import Answer
 from fakes.runner_process import RunnerProcess
 
-from ollamapy.modelfile.grammar import json_grammar, schema_to_grammar, tool_call_grammar
+from ollamapy.modelfile.grammar import json_grammar, schema_to_grammar, tool_call_grammar, with_prefix
 from ollamapy.modelfile.grammar.calls import JsonCall
 from ollamapy.wire.native import Tool, ToolFunction
 from ollamapy.wire.options import Options
@@ -161,6 +163,40 @@ def test_a_grammar_that_llama_cannot_read_is_refused_and_nobody_else_notices(
 
     assert (refused.refusal.code, refused.refusal.message) == ("invalid", "llama.cpp cannot read the grammar")
     assert fine.finished.num_output == 3
+
+
+def test_a_grammar_that_comes_again_starts_at_its_beginning(runner: RunnerProcess) -> None:
+    """The runner keeps a few of them, and each answer has a copy of its own."""
+    digits = [str(digit) for digit in range(10)] * 2
+
+    answers = runner.generate(*(request(f'root ::= "{digit}" [a-z]{{3}}') for digit in digits))
+
+    texts = [found.text for found in answers]
+    assert [text[0] for text in texts] == digits
+    assert all(text[1:].isalpha() and len(text) == 4 for text in texts)
+
+
+def test_the_rule_to_begin_with_can_be_another(runner: RunnerProcess) -> None:
+    text, root = with_prefix('root ::= "a"', "b: ")
+    whole = msgspec.structs.replace(request(text), grammar_root=root)
+
+    (found,) = runner.generate(whole)
+
+    assert found.text == "b: a"
+
+
+def test_a_grammar_that_takes_too_long_ends_its_own_answer_only(starter_gguf: Path) -> None:
+    """Whatever the check lets through, the loop is held up once and not again."""
+    with RunnerProcess((sys.executable, "-m", "fakes.impatient_runner")) as process:
+        process.load(Load("llama", str(starter_gguf), 1024, 4096, 8))
+        held, free = request('root ::= "a"*'), request("", temperature=0, num_predict=3)
+
+        slow, fine = process.generate(held, free)
+
+        assert (slow.refusal.code, slow.text) == ("invalid", "")
+        assert slow.refusal.message == "the grammar is too ambiguous: it takes too long to follow"
+        assert fine.finished.num_output == 3
+        assert process.close() == 0, process.stderr
 
 
 def test_a_dead_end_is_a_refusal_and_no_crash(runner: RunnerProcess) -> None:
