@@ -55,7 +55,11 @@ DOORS: dict[str, frozenset[str]] = {
     "runner.llama": frozenset({"llama_cpp"}),
     "runner.batch": frozenset({"llama_cpp"}),
     "runner.sampler": frozenset({"llama_cpp"}),
+    "runner.vocabulary": frozenset({"llama_cpp"}),
+    "runner.embedder": frozenset({"llama_cpp"}),
     "runner.chain": frozenset({"llama_cpp"}),
+    "runner.context": frozenset({"llama_cpp"}),
+    "runner.weights": frozenset({"llama_cpp"}),
 }
 
 # Module: what it may import inside a function only, because the import is slow and most callers do without.

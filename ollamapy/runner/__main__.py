@@ -4,7 +4,6 @@ Two threads: this one loads the model and runs the loop; the other reads message
 long prompt never holds up a decode step. The process ends when stdin does.
 """
 
-import importlib
 import logging
 import os
 import sys
@@ -13,30 +12,9 @@ import time
 from concurrent.futures import Future
 from typing import BinaryIO, NoReturn
 
-from ollamapy.errors import Error, LoadFailed
-from ollamapy.runner.loop import Closed, Loop, Submission
-from ollamapy.runner.model import Model, ModelLoader
-from ollamapy.wire.runner import (
-    Cancel,
-    Detokenize,
-    Event,
-    Generate,
-    Load,
-    LoadError,
-    Loading,
-    Ready,
-    Refusal,
-    Request,
-    Text,
-    Tokenize,
-    Tokens,
-    decode_request,
-    encode,
-)
-
-ENGINES = {"llama": "ollamapy.runner.llama", "echo": "ollamapy.runner.echo"}
-
-Session = tuple[Model, Loop]
+from ollamapy.errors import Error, InvalidInput, LoadFailed
+from ollamapy.runner.session import Message, Session, open_session
+from ollamapy.wire.runner import Cancel, Event, Load, LoadError, Loading, Refusal, Request, decode_request, encode
 
 log = logging.getLogger("ollamapy.runner")
 
@@ -93,14 +71,13 @@ def _serve(request: Load, pipe: Pipe) -> int:
     session: Future[Session] = Future()
     threading.Thread(target=_read, args=(pipe, session), daemon=True).start()
     try:
-        model = _load(request, pipe)
+        opened = _load(request, pipe)
     except Error as error:
-        pipe.send([LoadError(error.message)])
+        pipe.send([LoadError(error.message, error.hint)])
         return 1
-    loop = Loop(model, pipe.send)
-    pipe.send([_ready(request, model)])
-    session.set_result((model, loop))
-    loop.run()
+    pipe.send([opened.ready()])
+    session.set_result(opened)
+    opened.run()
     return 0
 
 
@@ -111,8 +88,7 @@ def _open_pipe() -> Pipe:
     return Pipe(sys.stdin.buffer, writer)
 
 
-def _load(request: Load, pipe: Pipe) -> Model:
-    loader: ModelLoader = importlib.import_module(ENGINES[request.engine]).load
+def _load(request: Load, pipe: Pipe) -> Session:
     last = 0.0
 
     def on_progress(fraction: float) -> None:
@@ -123,72 +99,45 @@ def _load(request: Load, pipe: Pipe) -> Model:
             pipe.send([Loading(fraction)])
 
     try:
-        return loader(request, on_progress)
+        return open_session(request, on_progress, pipe.send)
     except (OSError, ImportError, MemoryError) as error:
         raise LoadFailed(f"{type(error).__name__}: {error}") from error
-
-
-def _ready(request: Load, model: Model) -> Ready:
-    info = model.info
-    return Ready(
-        num_ctx=min(request.num_ctx, info.pool_tokens),
-        num_ctx_train=info.num_ctx_train,
-        pool_tokens=info.pool_tokens,
-        size_bytes=info.size_bytes,
-        vram_bytes=info.vram_bytes,
-        bos_text=info.bos_text,
-        eos_text=info.eos_text,
-        can_shift=info.can_shift,
-    )
 
 
 def _read(pipe: Pipe, session: "Future[Session]") -> None:
     """The reader thread: until stdin ends, or a pipe breaks. Messages wait for the model; the end does not."""
     try:
         while (request := pipe.receive()) is not None:
-            _take(request, pipe, *session.result())
+            _take(request, pipe, session.result())
     finally:
         if not session.done():
             os._exit(0)  # nobody wants the model any more, and a load cannot be stopped
-        session.result()[1].put(Closed())
+        session.result().close()
 
 
-def _take(request: Request | Refusal, pipe: Pipe, model: Model, loop: Loop) -> None:
+def _take(request: Request | Refusal, pipe: Pipe, session: Session) -> None:
     match request:
-        case Generate() | Tokenize() | Detokenize():
-            _answer(request, pipe, model, loop)
         case Cancel():
-            loop.put(request)
+            session.cancel(request)
         case Load():
             log.warning("a second load was passed over")
         case Refusal():
             log.error("bad message id=%d error=%s", request.id, request.message)
             if request.id >= 0:
                 pipe.send([request])
+        case _:
+            _answer(request, pipe, session)
 
 
-def _answer(request: Generate | Tokenize | Detokenize, pipe: Pipe, model: Model, loop: Loop) -> None:
-    """Does what takes no step; trouble with one request must not end the thread that reads them all."""
-    received = time.perf_counter()
+def _answer(request: Message, pipe: Pipe, session: Session) -> None:
+    """Trouble with one request must not end the thread that reads them all."""
     try:
-        match request:
-            case Generate():
-                text = model.detokenize(request.context) + request.prompt
-                tokens = model.tokenize(text, request.add_special)
-                loop.put(Submission(request, tokens, received, _specials(request, model)))
-            case Tokenize():
-                pipe.send([Tokens(request.id, tuple(model.tokenize(request.text, request.add_special)))])
-            case Detokenize():
-                pipe.send([Text(request.id, model.detokenize(request.tokens))])
+        session.take(request)
+    except InvalidInput as error:
+        pipe.send([Refusal(request.id, "invalid", error.message)])
     except Exception as error:  # the seam between one request and all others
         log.exception("request failed id=%d", request.id)
         pipe.send([Refusal(request.id, "internal", f"{type(error).__name__}: {error}")])
-
-
-def _specials(request: Generate, model: Model) -> dict[int, bytes]:
-    """The control tokens to write out; a text that is not a single token comes as text anyway."""
-    encoded = ((text, model.tokenize(text, False)) for text in request.special_texts)
-    return {tokens[0]: text.encode() for text, tokens in encoded if len(tokens) == 1}
 
 
 if __name__ == "__main__":

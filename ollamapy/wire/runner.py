@@ -31,6 +31,7 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     num_gpu: int = -1
     main_gpu: int | None = None
     use_mmap: bool | None = None
+    use_mlock: bool = False
     num_thread: int = 0
     flash_attention: bool | None = None
     kv_type: str = "f16"
@@ -142,6 +143,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 class LoadError(msgspec.Struct, frozen=True, tag=True):
     message: str
+    hint: str = ""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from ollamapy.runner import __main__ as runner
+from ollamapy.runner import session
 from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.wire.runner import Load
@@ -38,5 +39,5 @@ def load(request: Load, on_progress: Callable[[float], None]) -> NoisyModel:
 
 
 if __name__ == "__main__":
-    runner.ENGINES["echo"] = "__main__"
+    session.LOADERS["echo", "generate"] = "__main__"
     runner.run()
