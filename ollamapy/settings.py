@@ -6,7 +6,7 @@ Ollama's variables keep their names and meaning. ollamapy's own begin with OLLAM
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -107,6 +107,8 @@ class Settings:
     autostart: bool = True
     catalogue: Path | None = None
     """A catalogue of the user's own, merged over the shipped one."""
+    serve_registry: bool = False
+    """Whether other machines may pull from this daemon's store."""
     raw: Mapping[str, str] = field(default_factory=dict)
     """The variables that were set, for the log line at start."""
 
@@ -130,12 +132,13 @@ class Settings:
             noprune=get.flag("OLLAMA_NOPRUNE", False),
             flash_attention=get.switch("OLLAMA_FLASH_ATTENTION"),
             go_template=get.switch("OLLAMA_GO_TEMPLATE"),
-            kv_cache_type=get.text("OLLAMA_KV_CACHE_TYPE") or "f16",
+            kv_cache_type=get.choice("OLLAMA_KV_CACHE_TYPE", units.KV_TYPE_BITS, "f16"),
             log_level=get.log_level("OLLAMA_DEBUG"),
             nohistory=get.flag("OLLAMA_NOHISTORY", False),
             editor=get.text("OLLAMA_EDITOR") or get.text("VISUAL") or get.text("EDITOR") or "vi",
             autostart=not get.flag("OLLAMAPY_NO_AUTOSTART", False),
             catalogue=get.path("OLLAMAPY_CATALOGUE"),
+            serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
         )
 
@@ -162,6 +165,13 @@ class _Reader:
         except RuntimeError:
             log.warning("no such user, path taken as it is name=%s value=%r", name, value)
             return Path(value)
+
+    def choice(self, name: str, known: Collection[str], default: str) -> str:
+        value = self.text(name) or default
+        if value in known:
+            return value
+        log.warning("unknown value, using default name=%s value=%r default=%s", name, value, default)
+        return default
 
     def switch(self, name: str) -> bool | None:
         value = self.text(name)

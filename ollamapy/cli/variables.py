@@ -14,7 +14,7 @@ VARIABLES = {
     "OLLAMA_ORIGINS": "more browser origins that are allowed, separated by commas",
     "OLLAMA_SCHED_SPREAD": "always use all GPUs",
     "OLLAMA_FLASH_ATTENTION": "flash attention on or off (default: the engine decides)",
-    "OLLAMA_KV_CACHE_TYPE": "type of the key/value cache: f16, q8_0 or q4_0 (default f16)",
+    "OLLAMA_KV_CACHE_TYPE": "type of the key/value cache: f16, q8_0, q4_0 … (default f16)",
     "OLLAMA_LLM_LIBRARY": "engine build to use (default: automatic)",
     "OLLAMA_GPU_OVERHEAD": "bytes to leave free on each GPU",
     "OLLAMA_IGPU_ENABLE": "use integrated GPUs",
@@ -24,6 +24,7 @@ VARIABLES = {
     "OLLAMA_EDITOR": "editor for Ctrl-G (else VISUAL, EDITOR, vi)",
     "OLLAMA_NOHISTORY": "do not write the history of questions",
     "OLLAMAPY_NO_AUTOSTART": "do not start a daemon when none answers",
+    "OLLAMAPY_SERVE_REGISTRY": "let other machines pull the models of this daemon",
     "OLLAMAPY_HOME": "folder of everything ollamapy keeps",
 }
 
