@@ -252,8 +252,10 @@ class Loop:
         text = sequence.text.push(piece)
         if text:
             self._emit(sequence, text)
-        if sequence.text.is_stopped or sequence.is_stuck:
+        if sequence.text.is_stopped:
             self._finish(sequence, "stop")
+        elif sequence.is_stuck:
+            self._finish(sequence, "length" if sequence.request.grammar else "stop")
         elif sequence.num_output >= sequence.max_output or (sequence.is_full and not self._shift(sequence)):
             self._finish(sequence, "length")
 

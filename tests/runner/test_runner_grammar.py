@@ -199,6 +199,15 @@ def test_a_grammar_that_takes_too_long_ends_its_own_answer_only(starter_gguf: Pa
         assert process.close() == 0, process.stderr
 
 
+def test_an_answer_that_is_stuck_under_a_grammar_is_cut_short(runner: RunnerProcess) -> None:
+    """A "stop" would say that its value is complete."""
+    stuck = msgspec.structs.replace(request('root ::= "7"{200}'), max_repeats=30)
+
+    (found,) = runner.generate(stuck)
+
+    assert (found.finished.reason, found.text) == ("length", "7" * 31)
+
+
 def test_a_dead_end_is_a_refusal_and_no_crash(runner: RunnerProcess) -> None:
     """No bytes spell a character of such a number."""
     found = answer(runner, 'root ::= "a" [\\U00300000]')
