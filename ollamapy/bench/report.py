@@ -128,7 +128,8 @@ def _family(label: str) -> str:
 def _count(points: Sequence[Point]) -> str:
     count, most = users(points), max(point.num_clients for point in points)
     if count == 0:
-        return f"not even {min(point.num_clients for point in points)}"
+        least = min(point.num_clients for point in points)
+        return "not even 1 user" if least == 1 else f"fewer than {least} users"
     noun = "user" if count == 1 else "users"
     return f"{count} {noun} and maybe more" if count == most else f"{count} {noun}"
 

@@ -70,7 +70,8 @@ def test_the_last_sentence_counts_the_users_of_both() -> None:
 
 
 def test_a_server_that_serves_nobody_well_is_said_to() -> None:
-    assert "serves not even 1 at once" in report.sentences(result(point("x", 1, first=2.0)))[-1]
+    assert "x serves not even 1 user at once" in report.sentences(result(point("x", 1, first=2.0)))[-1]
+    assert "x serves fewer than 4 users at once" in report.sentences(result(point("x", 4, first=2.0)))[-1]
 
 
 def test_pairs_are_compared_in_a_sentence() -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from fakes.daemon_process import DaemonProcess, wait_until
+from fakes.pseudo_terminal import PseudoTerminal
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+LONG = ("--clients", "2", "--prompt-tokens", "3000", "--output-tokens", "2000", "--turns", "100000")
 TINY = ("--clients", "1,3", "--prompt-tokens", "60", "--output-tokens", "5")
 
 
@@ -136,30 +137,19 @@ def running(
     """A benchmark that would take long, in its runs, and the daemon that it measures."""
     daemon = start()
     assert daemon.post("/api/pull", model="echo") == {"status": "success"}
-    words = ("echo", "--clients", "2", "--prompt-tokens", "3000", "--output-tokens", "2000", "--turns", "100000")
     said = tmp_path / "said"
     with said.open("w") as file:
         process = subprocess.Popen(
-            command(*words), env=environment(tmp_path / "home", daemon.address), stdout=file, stderr=file, text=True
+            command("echo", *LONG),
+            env=environment(tmp_path / "home", daemon.address),
+            stdout=file,
+            stderr=file,
+            text=True,
         )
     wait_until(lambda: "2 clients, run 1" in said.read_text(), "the runs to begin")
     yield daemon, process
     process.kill()
     process.wait()
-
-
-def test_ctrl_c_ends_it_without_a_result(
-    running: tuple[DaemonProcess, "subprocess.Popen[str]"], tmp_path: Path
-) -> None:
-    daemon, process = running
-    process.send_signal(signal.SIGINT)
-
-    assert process.wait(30) == 130
-    said = (tmp_path / "said").read_text()
-    assert said.endswith("stopped: nothing was kept of this benchmark\n")
-    assert "Traceback" not in said
-    assert not (tmp_path / "home" / "bench").exists()
-    assert daemon.post("/api/generate", model="echo", prompt="still here")["response"] == "still here"
 
 
 def test_a_server_that_dies_meanwhile_ends_it(
@@ -172,6 +162,48 @@ def test_a_server_that_dies_meanwhile_ends_it(
     said = (tmp_path / "said").read_text()
     assert said.splitlines()[-1].startswith("Error: ") or said.splitlines()[-2].startswith("Error: ")
     assert "Traceback" not in said
+
+
+@pytest.fixture
+def terminal(
+    tmp_path: Path, shared: DaemonProcess, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., PseudoTerminal]]:
+    """Starts the command in a pseudo terminal, against the shared daemon."""
+    for name, value in environment(tmp_path / "home", shared.address).items():
+        monkeypatch.setenv(name, value)
+    started: list[PseudoTerminal] = []
+
+    def start(*words: str) -> PseudoTerminal:
+        started.append(PseudoTerminal(command(*words), columns=160))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def test_a_terminal_shows_the_points_as_they_come_and_then_the_table(terminal: Callable[..., PseudoTerminal]) -> None:
+    screen = terminal("echo", *TINY)
+    screen.expect("3 clients, run 3 of 3, ollamapy")
+    screen.expect("echo: 60 prompt and 5 output tokens asked for")
+    screen.expect("ollamapy serves")
+
+    assert screen.wait() == 0
+
+
+def test_ctrl_c_ends_it_without_a_result(
+    terminal: Callable[..., PseudoTerminal], shared: DaemonProcess, tmp_path: Path
+) -> None:
+    screen = terminal("echo", *LONG)
+    screen.expect("2 clients, run 1 of 3, ollamapy")
+    screen.expect("2 running")
+    screen.press("\x03")
+    screen.expect("stopped: nothing was kept of this benchmark")
+
+    assert screen.wait() == 130
+    assert "Traceback" not in screen.shown
+    assert not (tmp_path / "home" / "bench").exists()
+    assert shared.post("/api/generate", model="echo", prompt="still here")["response"] == "still here"
 
 
 @pytest.mark.weights
