@@ -22,12 +22,17 @@ log = logging.getLogger(__name__)
 CANNOT_THINK = "the model cannot think: thinking was switched off"
 
 
+def event_frame(event: wire.Event | wire.ErrorResponse) -> bytes:
+    """An event under its tag."""
+    return sse.named_frame(str(event.__struct_config__.tag), event)
+
+
 def error_frame(failure: Error) -> bytes:
     """An error after the stream has begun."""
-    return sse.named_frame(errors.error_of(failure))
+    return event_frame(errors.error_of(failure))
 
 
-FRAMING = sse.Framing(sse.named_frame, error_frame)
+FRAMING = sse.Framing(event_frame, error_frame)
 
 
 def add_routes(router: web.UrlDispatcher) -> None:

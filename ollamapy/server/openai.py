@@ -2,8 +2,6 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -14,13 +12,15 @@ from ollamapy.actions import generate as generate_action
 from ollamapy.actions import list as list_action
 from ollamapy.actions import show as show_action
 from ollamapy.dialects.body import decode
-from ollamapy.dialects.openai import chat, completion, embeddings, errors, models
+from ollamapy.dialects.openai import chat, completion, embeddings, errors, models, responses
 from ollamapy.dialects.openai.chat import Envelope
+from ollamapy.dialects.openai.response_stream import ResponseStream
 from ollamapy.errors import Error, Unsupported
 from ollamapy.server import incoming, reply, sse
 from ollamapy.server.incoming import services
 from ollamapy.wire import openai as wire
-from ollamapy.wire.native import GenerateResponse, ShowRequest
+from ollamapy.wire import responses as responses_wire
+from ollamapy.wire.native import ShowRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -30,7 +30,18 @@ def error_frame(failure: Error) -> bytes:
     return sse.data_frame(errors.error_of(failure))
 
 
+def named_error_frame(failure: Error) -> bytes:
+    """An error after the stream of a response has begun."""
+    return b"event: error\n" + error_frame(failure)
+
+
+def event_frame(event: responses_wire.Event) -> bytes:
+    """An event under its type."""
+    return sse.named_frame(event.type, event)
+
+
 FRAMING = sse.Framing(sse.data_frame, error_frame, end=b"data: [DONE]\n\n")
+EVENTS = sse.Framing(event_frame, named_error_frame)
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
@@ -38,8 +49,8 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/v1/chat/completions", chat_completions)
     router.add_post("/v1/completions", completions)
     router.add_post("/v1/embeddings", embed)
-    for path in ("/v1/responses", "/v1/audio/transcriptions"):
-        router.add_post(path, not_yet)
+    router.add_post("/v1/responses", create_response)
+    router.add_post("/v1/audio/transcriptions", not_yet)
     router.add_get("/v1/models", list_models, allow_head=False)
     router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
 
@@ -61,21 +72,19 @@ async def completions(request: web.Request) -> web.StreamResponse:
     envelope = _envelope("cmpl", wanted.model)
     if not wanted.stream or wanted.debug_render_only:
         return reply.plain(completion.completion_of(envelope, await sse.wholes(answers)))
-    writer = _Timed(completion.CompletionStream(envelope, includes_usage=wanted.includes_usage))
+    writer = completion.CompletionStream(envelope, includes_usage=wanted.includes_usage)
     return await sse.answer(request, answers, writer, FRAMING)
 
 
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    """Chunks of a text completion each carry the time at which they are made."""
-
-    stream: completion.CompletionStream
-
-    def push(self, index: int, answer: GenerateResponse) -> Iterator[wire.Completion]:
-        return self.stream.push(index, answer, int(time.time()))
-
-    def finish(self) -> Iterator[wire.Completion]:
-        return self.stream.finish(int(time.time()))
+async def create_response(request: web.Request) -> web.StreamResponse:
+    wanted = await _decoded(request, responses_wire.ResponsesRequest)
+    native, warning = responses.request_of(wanted)
+    envelope = responses.Envelope(secrets.randbelow(1_000_000), int(time.time()), wanted, warning)
+    sources = [chat_action.chat(services(request), native)]
+    if wanted.stream:
+        return await sse.answer(request, sources, ResponseStream(envelope), EVENTS)
+    [answer] = await sse.wholes(sources)
+    return reply.plain(responses.response_of(envelope, answer))
 
 
 async def embed(request: web.Request) -> web.Response:

@@ -49,9 +49,9 @@ def data_frame(value: msgspec.Struct) -> bytes:
     return b"data: " + reply.encode(value) + b"\n\n"
 
 
-def named_frame(event: Any) -> bytes:
-    """An event under its tag."""
-    return f"event: {event.__struct_config__.tag}\n".encode() + data_frame(event)
+def named_frame(name: str, value: msgspec.Struct) -> bytes:
+    """An event under a name."""
+    return f"event: {name}\n".encode() + data_frame(value)
 
 
 async def answer(

@@ -38,10 +38,18 @@ def native(**fields: Any) -> GenerateRequest:
 
 
 def said(text: str, **fields: Any) -> GenerateResponse:
-    return GenerateResponse(model="m", created_at="now", response=text, **{"done": False, **fields})
+    return GenerateResponse(model="m", created_at="1970-01-01T00:00:01.9Z", response=text, **{"done": False, **fields})
 
 
-ENDED = said("", done=True, done_reason="stop", prompt_eval_count=5, eval_count=3)
+ENDED = GenerateResponse(
+    model="m",
+    created_at="1970-01-01T00:00:02Z",
+    response="",
+    done=True,
+    done_reason="stop",
+    prompt_eval_count=5,
+    eval_count=3,
+)
 
 
 def test_a_completion_is_a_prompt_that_does_not_stream() -> None:
@@ -110,7 +118,7 @@ def test_a_rendered_prompt_is_passed_on() -> None:
 
 def test_chunks_of_a_completion_carry_their_own_time_and_no_usage() -> None:
     stream = CompletionStream(ENVELOPE)
-    chunks = [*stream.push(0, said("a"), 1), *stream.push(0, ENDED, 2), *stream.finish(3)]
+    chunks = [*stream.push(0, said("a")), *stream.push(0, ENDED), *stream.finish()]
 
     assert plain(chunks) == [
         {**HEAD, "created": 1, "choices": [{"text": "a", "index": 0, "finish_reason": None}]},
@@ -120,7 +128,7 @@ def test_chunks_of_a_completion_carry_their_own_time_and_no_usage() -> None:
 
 def test_with_usage_every_chunk_has_zeros_and_one_more_the_numbers() -> None:
     stream = CompletionStream(ENVELOPE, includes_usage=True)
-    chunks = [*stream.push(0, said("a"), 1), *stream.push(0, ENDED, 2), *stream.finish(3)]
+    chunks = [*stream.push(0, said("a")), *stream.push(0, ENDED), *stream.finish()]
     usages = [plain(chunk.usage) for chunk in chunks]
 
     assert usages[:2] == [{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}] * 2

@@ -191,6 +191,53 @@ def test_a_text_is_completed(client: openai.OpenAI) -> None:
     assert parts[-1].choices[0].finish_reason == "length"
 
 
+def test_a_response_is_created_and_streamed(client: openai.OpenAI) -> None:
+    answer = client.responses.create(model="echo", input="hello", instructions="")
+    with client.responses.stream(model="echo", input="hello") as stream:
+        kinds = [event.type for event in stream]
+        streamed = stream.get_final_response()
+
+    assert (answer.output_text, answer.status) == ("hello", "completed")
+    assert answer.usage is not None
+    assert answer.usage.input_tokens == len("hello") + 1
+    assert streamed.output_text == "hello"
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_response_calls_a_tool_and_its_result_goes_back(
+    client: openai.OpenAI, caller: str, is_streamed: bool
+) -> None:
+    tool: Any = {"type": "function", "strict": False, **WEATHER["function"]}
+    asked: Any = [{"role": "user", "content": f"Let me see. {CALL}"}]
+    if is_streamed:
+        with client.responses.stream(model=caller, input=asked, tools=[tool]) as stream:
+            answer: Any = stream.get_final_response()
+    else:
+        answer = client.responses.create(model=caller, input=asked, tools=[tool])
+    message, call = answer.output
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    after = client.responses.create(
+        model=caller, input=[*asked, *(item.to_dict() for item in answer.output), result, *HELLO]
+    )
+
+    assert message.content[0].text.strip() == "Let me see."
+    assert (call.type, call.name, json.loads(call.arguments)) == ("function_call", "get_weather", {"city": "Paris"})
+    assert after.output_text.endswith("hello")
+
+
+def test_a_response_tells_reasoning_apart(client: openai.OpenAI, thinker: str) -> None:
+    asked: Any = [{"role": "user", "content": "<think>hm</think>four"}]
+    whole = client.responses.create(model=thinker, input=asked, reasoning={"effort": "low"})
+    with client.responses.stream(model=thinker, input=asked) as stream:
+        streamed: Any = stream.get_final_response()
+
+    for answer in (whole, streamed):
+        thought, _ = answer.output
+        assert (thought.type, thought.summary[0].text, answer.output_text) == ("reasoning", "hm", "four")
+
+
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     assert "echo:latest" in [model.id for model in client.models.list()]
     assert client.models.retrieve("echo").id == "echo"
@@ -226,17 +273,35 @@ def test_a_runner_that_dies_in_mid_answer_ends_the_stream_with_an_error(
     assert empty == ""
 
 
+def test_a_response_that_breaks_off_is_an_error_of_the_client(
+    start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
+) -> None:
+    daemon = start()
+    name = put_echo(daemon, "slow", step_seconds=0.03)
+    with (
+        openai.OpenAI(base_url=f"{daemon.url}/v1", api_key="unused", max_retries=0) as client,
+        client.responses.create(model=name, input="x" * 1000, stream=True) as stream,
+    ):
+        next(stream)
+        [pid] = daemon.runner_pids()
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(openai.APIError, match="SIGKILL"):
+            list(stream)
+
+
 def test_streams_are_framed_as_they_always_were(shared: DaemonProcess) -> None:
     """Clients parse these bytes: whatever changes here is seen by somebody."""
     usage = {"stream": True, "stream_options": {"include_usage": True}}
     bodies = [
         ("/v1/chat/completions", {"model": "echo", "messages": HELLO, **usage}),
         ("/v1/completions", {"model": "echo", "prompt": "hi", **usage}),
+        ("/v1/responses", {"model": "echo", "input": "hi", "stream": True}),
         ("/v1/chat/completions", {"model": "echo", "messages": HELLO}),
         ("/v1/chat/completions", {"model": "nope", "messages": HELLO, "stream": True}),
     ]
     responses = [shared.request("POST", path, body) for path, body in bodies]
 
     text = "\n".join(f"{r.status_code} {r.headers['content-type']}\n{r.text}" for r in responses)
-    timeless = re.sub(r'"created":\d+', '"created":0', re.sub(r"(chatcmpl|cmpl)-\d+", r"\1-0", text))
+    timeless = re.sub(r'"(created|created_at|completed_at|cached_tokens)":\d+', r'"\1":0', text)
+    timeless = re.sub(r"(chatcmpl-|cmpl-|resp_|msg_)\d+", r"\g<1>0", timeless)
     goldens.check(goldens.FOLDER / "openai" / "streams.txt", timeless)

@@ -18,9 +18,12 @@ DEADLINE_SECONDS = 10.0
 Source = AsyncGenerator[str, None]
 
 
-class Said(msgspec.Struct, frozen=True, tag="said"):
+class Said(msgspec.Struct, frozen=True):
     index: int
     text: str
+
+
+NAMED = sse.Framing(lambda value: sse.named_frame("said", value), lambda _: b"never")
 
 
 class Plain:
@@ -100,21 +103,21 @@ def test_every_value_is_an_event_and_done_is_the_last() -> None:
 
         assert (status, kind) == (200, "text/event-stream")
         assert body == (
-            b'data: {"type":"said","index":0,"text":"a"}\n\n'
-            b'data: {"type":"said","index":0,"text":"b\\n"}\n\n'
-            b'data: {"type":"said","index":-1,"text":"end"}\n\n'
+            b'data: {"index":0,"text":"a"}\n\n'
+            b'data: {"index":0,"text":"b\\n"}\n\n'
+            b'data: {"index":-1,"text":"end"}\n\n'
             b"data: [DONE]\n\n"
         )
 
     run(test)
 
 
-def test_named_events_carry_their_type() -> None:
+def test_events_may_have_a_name() -> None:
     async def test() -> None:
-        _, _, body = await posted(lambda: [says("a")], sse.Framing(sse.named_frame, lambda _: b"never"))
+        _, _, body = await posted(lambda: [says("a")], NAMED)
 
-        assert body.startswith(b'event: said\ndata: {"type":"said","index":0,"text":"a"}\n\n')
-        assert body.endswith(b'event: said\ndata: {"type":"said","index":-1,"text":"end"}\n\n')
+        assert body.startswith(b'event: said\ndata: {"index":0,"text":"a"}\n\n')
+        assert body.endswith(b'event: said\ndata: {"index":-1,"text":"end"}\n\n')
 
     run(test)
 
@@ -146,7 +149,7 @@ def test_comments_go_out_while_an_action_is_silent() -> None:
             go_on.set()
             body = await response.read()
 
-        assert b'data: {"type":"said","index":0,"text":"a"}\n\n' in body
+        assert b'data: {"index":0,"text":"a"}\n\n' in body
         assert body.endswith(b"data: [DONE]\n\n")
 
     run(test)

@@ -9,6 +9,7 @@ from ollamapy.dialects.body import go_type
 from ollamapy.dialects.extra import extras_of
 from ollamapy.dialects.openai import sampling
 from ollamapy.dialects.openai.chat import FINGERPRINT, Envelope, usage_of
+from ollamapy.dialects.times import unix_seconds
 from ollamapy.errors import InvalidInput
 from ollamapy.wire.native import GenerateRequest, GenerateResponse
 from ollamapy.wire.openai import Completion, CompletionRequest, TextChoice, Usage
@@ -63,33 +64,34 @@ def completion_of(envelope: Envelope, answers: Sequence[GenerateResponse]) -> Co
 
 
 class CompletionStream:
-    """The chunks of an answer, from native chunks in the order they come."""
+    """The chunks of an answer, from native chunks in the order they come; each carries the time of its own."""
 
     def __init__(self, envelope: Envelope, *, includes_usage: bool = False) -> None:
         self._envelope = envelope
+        self._created = envelope.created
         self._includes_usage = includes_usage
         self._ends: list[GenerateResponse] = []
 
-    def push(self, index: int, answer: GenerateResponse, created: int) -> Iterator[Completion]:
-        """What to send at the Unix time `created` for the next object of choice `index`."""
+    def push(self, index: int, answer: GenerateResponse) -> Iterator[Completion]:
+        """What to send for the next object of choice `index`."""
+        self._created = unix_seconds(answer.created_at)
         if answer.done:
             self._ends.append(answer)
         choice = TextChoice(answer.response, index, answer.done_reason or None)
         yield self._chunk(
-            created,
             (choice,),
             Usage(),
             prompt_dropped_count=answer.prompt_dropped_count,
             thinking_cut=answer.thinking_cut,
         )
 
-    def finish(self, created: int) -> Iterator[Completion]:
+    def finish(self) -> Iterator[Completion]:
         """What comes after the last choice has ended."""
         if self._includes_usage:
-            yield self._chunk(created, (), usage_of(self._ends))
+            yield self._chunk((), usage_of(self._ends))
 
-    def _chunk(self, created: int, choices: tuple[TextChoice, ...], usage: Usage, **fields: Any) -> Completion:
-        return _object(self._envelope, created, choices, usage=usage if self._includes_usage else None, **fields)
+    def _chunk(self, choices: tuple[TextChoice, ...], usage: Usage, **fields: Any) -> Completion:
+        return _object(self._envelope, self._created, choices, usage=usage if self._includes_usage else None, **fields)
 
 
 def _object(envelope: Envelope, created: int, choices: tuple[TextChoice, ...], **fields: Any) -> Completion:

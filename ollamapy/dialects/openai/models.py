@@ -1,7 +1,6 @@
 """`/v1/models`: the native list and show in OpenAI's words. Pure."""
 
-from datetime import datetime
-
+from ollamapy.dialects.times import unix_seconds
 from ollamapy.names import ModelName
 from ollamapy.wire.native import ListResponse, ShowResponse
 from ollamapy.wire.openai import Model, ModelList
@@ -18,5 +17,4 @@ def model_of(name: str, shown: ShowResponse) -> Model:
 
 
 def _model(name: str, modified_at: str) -> Model:
-    created = int(datetime.fromisoformat(modified_at).timestamp())
-    return Model(name, "model", created, ModelName.parse(name).namespace)
+    return Model(name, "model", unix_seconds(modified_at), ModelName.parse(name).namespace)
