@@ -57,7 +57,7 @@ def lost_text(messages: Sequence[Message], tools: Sequence[Tool], prompt: str) -
     if not all(_is_told(message, found) for message in chat):
         return tools_as_text(chat)
     if tools and all(tool.function.name not in found for tool in tools):
-        return (Message("system", _told(tools)), *chat)
+        return tell_tools(chat, tools)
     return None
 
 
@@ -117,6 +117,13 @@ def with_marked_calls(messages: Messages, mark: str) -> Messages:
     return tuple(
         msgspec.structs.replace(message, tool_calls=tuple(_named(call, mark) for call in message.tool_calls))
         for message in messages
+    )
+
+
+def with_marked_names(tools: Sequence[Tool], mark: str) -> tuple[Tool, ...]:
+    """The tools, all of that name."""
+    return tuple(
+        msgspec.structs.replace(tool, function=msgspec.structs.replace(tool.function, name=mark)) for tool in tools
     )
 
 

@@ -12,10 +12,24 @@ from datetime import datetime
 from typing import Any
 
 from ollamapy.errors import TemplateError, TemplateRefused
-from ollamapy.modelfile.fallbacks import MAX_CHANGES, Messages, fallback_messages, lost_text
+from ollamapy.modelfile.fallbacks import (
+    MAX_CHANGES,
+    Messages,
+    asks_for_calls,
+    fallback_messages,
+    lost_text,
+    tell_tools,
+    tools_as_text,
+    with_marked_calls,
+    with_marked_names,
+)
+from ollamapy.modelfile.forms import suited
 from ollamapy.modelfile.jinja import render as render_jinja
 from ollamapy.modelfile.prompt import jinja_context
 from ollamapy.wire.native import Message, Think, Tool
+
+_MARK = "a9k2x7q4"
+"""A name that no tool has."""
 
 
 def render(
@@ -50,7 +64,7 @@ def attempt(
         context = jinja_context(told, tools, think, bos_text=bos_text, eos_text=eos_text)
         try:
             text = _text(template, context, now)
-            changed = lost_text(told, tools, text)
+            changed = lost_text(told, tools, text) or _hidden(template, told, tools, context, text, now)
         except TemplateError as error:
             fault = error
             changed = fallback_messages(told, error.message) if isinstance(error, TemplateRefused) else None
@@ -62,12 +76,45 @@ def attempt(
     return text, num_changes
 
 
+def _hidden(
+    template: str,
+    messages: Messages,
+    tools: Sequence[Tool],
+    context: Mapping[str, Any],
+    text: str,
+    now: datetime | None,
+) -> Messages | None:
+    """As `lost_text`, for calls or tools whose names stand in the prompt for another reason: somebody wrote them.
+
+    Whether the template writes them shows when they have a name that nobody knows.
+    """
+    if not tools:
+        return None
+    if any(message.tool_calls for message in messages):
+        marked = jinja_context(with_marked_calls(messages, _MARK), (), None, bos_text="", eos_text="")
+        if _lacks(template, {**context, "messages": marked["messages"]}, now):
+            return tools_as_text(messages)
+    if not asks_for_calls(text) and any(
+        tool.function.name in message.content for tool in tools for message in messages
+    ):
+        marked = jinja_context((), with_marked_names(tools, _MARK), None, bos_text="", eos_text="")
+        if _lacks(template, {**context, "tools": marked["tools"]}, now):
+            return tell_tools(messages, tools)
+    return None
+
+
+def _lacks(template: str, context: Mapping[str, Any], now: datetime | None) -> bool:
+    with contextlib.suppress(TemplateError):
+        return _MARK not in _text(template, context, now)
+    return False
+
+
 def _text(template: str, context: Mapping[str, Any], now: datetime | None) -> str:
-    text = render_jinja(template, context, now)
+    text = render_jinja(template, suited(template, context), now)
     if not _lacks_newest(context, text):
         return text
     with contextlib.suppress(TemplateError):
-        of_parts = render_jinja(template, _with_parts(context), now)
+        of_parts = render_jinja(template, suited(template, _with_parts(context)), now)
         if not _lacks_newest(context, of_parts):
             return of_parts
     return text

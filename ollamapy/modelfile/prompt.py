@@ -5,6 +5,7 @@ from typing import Any
 
 from ollamapy.wire.native import Message, Think, Tool
 
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 DEFAULT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -43,7 +44,7 @@ def jinja_context(
 ) -> dict[str, Any]:
     """What a GGUF's chat template may use.
 
-    The families have two names for the switch of thinking and for the thoughts of a message: both are given.
+    The families have several names for the switch of thinking and for the thoughts of a message: all are given.
     """
     context: dict[str, Any] = {
         "messages": [_message(message) for message in messages],
@@ -74,7 +75,9 @@ def _message(message: Message) -> dict[str, Any]:
     """The fields that templates look for; empty ones are left out, but for the content."""
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.thinking:
-        fields["reasoning_content"] = fields["thinking"] = message.thinking
+        fields |= dict.fromkeys(_THOUGHTS, message.thinking)
+    if message.tool_calls and message.thinking:
+        fields["tool_plan"] = message.thinking
     if message.tool_calls:
         fields["tool_calls"] = [
             {

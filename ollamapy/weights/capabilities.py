@@ -19,6 +19,8 @@ from ollamapy.wire.manifest import Config
 
 _THINKING_FAMILIES = frozenset({"gptoss", "gpt-oss"})
 _SPLIT_THINKING = re.compile(r"""content\.split\((?:'</think>'|"</think>")\)""")
+_OTHER_TAGS = ("[/THINK]", "</seed:think>", "<|END_THINKING|>", "<|channel>thought", "◁/think▷")
+"""Around the reasoning of Mistral, Seed OSS, Command R, Gemma 4 and Kimi VL."""
 _TOOL_ROLE = re.compile(r"""(?:role['"]\]|message\.role) == ['"]tool['"]""")
 
 
@@ -74,6 +76,8 @@ def _calls_tools(template: str) -> bool:
 
 def _thinks(template: str) -> bool:
     if "<think>" in template and "</think>" in template:
+        return True
+    if any(tag in template for tag in _OTHER_TAGS):
         return True
     by_another_name = "reasoning_content" in template or "<SPECIAL_12>" in template
     return bool(_SPLIT_THINKING.search(template)) and not by_another_name

@@ -4,11 +4,32 @@ from pathlib import Path
 
 import pytest
 from fakes import gguf_files, goldens
-from fakes.jinja_families import CHATS, CORPUS, FAMILIES, TOOL_CHATS, TOOLS, Family, golden, table
+from fakes.jinja_families import (
+    AGAIN,
+    CALL,
+    CHATS,
+    CORPUS,
+    FAMILIES,
+    LOOP,
+    LOOP_CHATS,
+    THINKING_CHATS,
+    THOUGHTFUL,
+    TOOL_CHATS,
+    TOOLS,
+    USER,
+    Chat,
+    Family,
+    golden,
+    has_own_calls,
+    keeps,
+    table,
+)
 
+from ollamapy.modelfile.tools.found import Call
 from ollamapy.weights.capabilities import capabilities
 from ollamapy.weights.gguf import GgufFile, inspect
 from ollamapy.wire.manifest import Config
+from ollamapy.wire.native import Message
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "templates.md"
 BEGIN, END = "<!-- families -->\n", "<!-- end -->\n"
@@ -42,6 +63,38 @@ def test_tools_reach_a_family_that_claims_them(family: Family) -> None:
     if "tools" in family.offers:
         for chat in TOOL_CHATS.values():
             assert "get_weather" in family.prompt(chat).text
+
+
+@each_family
+def test_a_call_that_the_template_writes_is_read_back(family: Family) -> None:
+    if has_own_calls(family):
+        [call] = CALL.tool_calls
+
+        assert family.read_back() == (Call(call.function.name, call.function.arguments),)
+
+
+@each_family
+def test_thoughts_of_earlier_messages_are_kept_or_dropped_as_the_family_does(family: Family) -> None:
+    if "thinking" in family.offers:
+        of_turns, of_calls = (
+            keeps(family, THINKING_CHATS["thinking on"]),
+            keeps(family, LOOP_CHATS["thinking before a call"]),
+        )
+
+        assert {(False, False): "dropped", (True, True): "kept"}.get((of_turns, of_calls), LOOP) == family.thoughts
+        assert of_calls or not of_turns
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen3", "glm4.5", "deepseek-r1", "deepseek-v3.1", "granite3", "nemotron-nano2", "minimax-m2"]
+)
+def test_thoughts_apart_from_the_text_make_the_same_prompt_as_thoughts_in_it(name: str) -> None:
+    """What such a template does to `<think>` in a text tells what its family expects."""
+    [family] = [family for family in FAMILIES if family.name == name]
+    inside = Message("assistant", f"<think>{THOUGHTFUL.thinking}</think>{THOUGHTFUL.content}")
+    prompts = [family.prompt(Chat((USER, message, AGAIN), think=True)) for message in (THOUGHTFUL, inside)]
+
+    assert prompts[0].text == prompts[1].text
 
 
 def model_file(family: Family, folder: Path) -> GgufFile:

@@ -119,6 +119,7 @@ def test_tools_that_are_left_out_are_told_in_a_system_message() -> None:
     assert changed[1:] == (USER,)
 
 
+ROLES = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
 NEWEST_ONLY = "{{ messages[-1].content }}"
 
 
@@ -137,6 +138,37 @@ def test_a_prompt_that_tells_how_to_call_is_known_by_it() -> None:
     assert asks_for_calls(told[0].content)
     assert asks_for_calls(json.dumps(f"a {told[0].content} b"))
     assert not asks_for_calls("Write a call as you like: <tool_call>")
+
+
+def test_tools_are_told_although_somebody_else_wrote_their_name() -> None:
+    text, _ = attempt(ROLES, (Message("user", "call weather"),), [OFFER])
+
+    assert asks_for_calls(text)
+
+
+def test_a_call_is_told_although_the_name_stands_among_the_tools() -> None:
+    text, num_changes = attempt("{{ tools | tojson }}" + ROLES, (USER, CALL, RESULT), [OFFER])
+
+    assert num_changes == 1
+    assert '{"tool_calls": [{"name": "weather", "arguments": {"city": "Zürich"}}]}' in text
+
+
+def test_a_template_that_fails_on_unknown_names_is_taken_at_its_word() -> None:
+    faulty = "{% for m in messages for c in m.tool_calls or [] %}{{ 1 / (c.function.name == 'weather') }}{% endfor %}"
+    template = "{{ tools | tojson }}" + faulty.replace(" for c in", " %}{% for c in").replace(
+        "endfor", "endfor %}{% endfor"
+    )
+
+    assert attempt(template + ROLES, (USER, CALL, RESULT), [OFFER])[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("result", "is_told"), [('{"sky": ["clear", 7]}', True), ('{"sky": ["dark"]}', False), ("dark", False)]
+)
+def test_a_result_may_stand_in_another_notation(result: str, is_told: bool) -> None:
+    messages = (USER, CALL, Message("tool", result))
+
+    assert (lost_text(messages, [], "hi weather{sky:<clear>}") is None) is is_told
 
 
 def test_contents_are_given_as_parts_to_a_template_that_wants_them() -> None:
