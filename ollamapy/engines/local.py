@@ -84,7 +84,8 @@ class LocalRunner:
                     self.ready = ready
                     return
                 case LoadError() as failed:
-                    raise LoadFailed(f"unable to load model: {failed.message}{await self._last_words()}")
+                    text = f"unable to load model: {failed.message}{await self._last_words()}"
+                    raise LoadFailed(text, hint=failed.hint)
                 case RunnerDied() as died:
                     raise LoadFailed(f"model runner ended while loading: {died.hint}") from died
                 case _:

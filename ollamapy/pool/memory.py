@@ -1,10 +1,11 @@
 """How large a runner is made: the context of a request and the KV pool that all share."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ollamapy.settings import Settings
+from ollamapy.units import KV_TYPE_BITS
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Load
 
@@ -66,6 +67,8 @@ def plan_load(
 ) -> Load:
     """How to load the model at `path` for a request with these options."""
     num_ctx = request_num_ctx(options, shape, settings)
+    kv_type = options.kv_type or settings.kv_cache_type
+    shape = replace(shape, kv_bytes=int(shape.kv_bytes * KV_TYPE_BITS[kv_type] / KV_TYPE_BITS["f16"]))
     return Load(
         engine="echo" if shape.engine == "echo" else "llama",
         path=path,
@@ -77,9 +80,10 @@ def plan_load(
         num_gpu=options.num_gpu,
         main_gpu=options.main_gpu,
         use_mmap=options.use_mmap,
+        use_mlock=options.use_mlock,
         num_thread=options.num_thread,
-        flash_attention=settings.flash_attention,
-        kv_type=settings.kv_cache_type,
+        flash_attention=settings.flash_attention if options.flash_attention is None else options.flash_attention,
+        kv_type=kv_type,
     )
 
 
@@ -90,6 +94,8 @@ def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: O
         or loaded.adapters != wanted.adapters
         or loaded.main_gpu != wanted.main_gpu
         or loaded.num_thread != wanted.num_thread
+        or loaded.kv_type != wanted.kv_type
+        or loaded.flash_attention != wanted.flash_attention
         or (options.num_batch is not None and loaded.num_batch != wanted.num_batch)
         or (wanted.num_gpu >= 0 and loaded.num_gpu != wanted.num_gpu)
         or (wanted.use_mmap is not None and loaded.use_mmap != wanted.use_mmap)

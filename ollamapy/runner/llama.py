@@ -18,122 +18,21 @@ import numpy.typing as npt
 from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.batch import Batch
 from ollamapy.runner.chain import Chains
+from ollamapy.runner.context import can_cut, kv_bytes, num_parallel, open_context
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
 from ollamapy.runner.sampler import Grammars, GrammarSampler, LlamaSampler, Logits
+from ollamapy.runner.weights import gpu_share, open_model
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
-
-_MAX_SLOTS = 256
-_NUM_KEPT = 32
-"""Slots for prefixes that no running sequence holds; all prefixes of one beginning need one each."""
-_MAX_RECURRENT_SLOTS = 8
-"""Recurrent and hybrid models hold a whole state per slot."""
-_UBATCH = 512
-_KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8}
-_KV_TYPE_BITS = {
-    "f32": 32,
-    "f16": 16,
-    "bf16": 16,
-    "q4_0": 4.5,
-    "q4_1": 5,
-    "q5_0": 5.5,
-    "q5_1": 6,
-    "q8_0": 8.5,
-}
-_LOG_DEBUG = 1
-_FLASH = {None: -1, False: 0, True: 1}
 
 
 def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
     """Loads the GGUF file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
-    native.llama_log_set(_print_log, None)
-    native.llama_backend_init()
-    model = _load_weights(request, on_progress)
+    model = open_model(request, on_progress)
     try:
-        return LlamaModel(request, model, _make_context(request, model))
+        return LlamaModel(request, model, open_context(request, model))
     except LoadFailed:
         native.llama_model_free(model)
         raise
-
-
-@native.llama_log_callback  # type: ignore[untyped-decorator]
-def _print_log(level: int, text: bytes, _: Any) -> None:
-    """Prints what llama.cpp logs on stderr, but not its thousands of debug lines a load."""
-    if level != _LOG_DEBUG:
-        os.write(2, text)
-
-
-def _load_weights(request: Load, on_progress: Callable[[float], None]) -> Any:
-    params = native.llama_model_default_params()
-    params.n_gpu_layers = request.num_gpu
-    params.main_gpu = request.main_gpu or 0
-    if request.use_mmap is not None:
-        params.load_mode = native.LLAMA_LOAD_MODE_MMAP if request.use_mmap else native.LLAMA_LOAD_MODE_NONE
-
-    @native.llama_progress_callback  # type: ignore[untyped-decorator]
-    def progress(fraction: float, _: Any) -> bool:
-        on_progress(fraction)
-        return True
-
-    params.progress_callback = progress
-    model = native.llama_model_load_from_file(os.fsencode(request.path), params)
-    if not model:
-        raise LoadFailed(f"llama.cpp could not load {Path(request.path).name}")
-    return model
-
-
-def _make_context(request: Load, model: Any) -> Any:
-    params = native.llama_context_default_params()
-    num_slots = min(_num_parallel(request, model) + _NUM_KEPT, _MAX_SLOTS)
-    params.n_ctx = request.pool_tokens
-    params.n_batch = max(request.num_batch, num_slots)
-    params.n_ubatch = min(params.n_batch, max(_UBATCH, num_slots))
-    params.n_seq_max = num_slots
-    params.n_outputs_max = num_slots
-    params.kv_unified = True
-    params.swa_full = False
-    params.n_threads = params.n_threads_batch = request.num_thread or num_cores()
-    params.flash_attn_type = _FLASH[request.flash_attention]
-    params.type_k = params.type_v = _kv_type(request)
-    context = native.llama_init_from_model(model, params)
-    if not context:
-        raise LoadFailed(
-            f"llama.cpp could not make a context of {request.pool_tokens} tokens",
-            hint="a smaller num_ctx needs less memory",
-        )
-    return context
-
-
-def _num_parallel(request: Load, model: Any) -> int:
-    has_states = native.llama_model_is_recurrent(model) or native.llama_model_is_hybrid(model)
-    return min(request.num_parallel, _MAX_RECURRENT_SLOTS if has_states else _MAX_SLOTS)
-
-
-def _kv_type(request: Load) -> int:
-    if request.kv_type not in _KV_TYPES:
-        raise LoadFailed(f"unknown KV cache type {request.kv_type!r}", hint=f"one of {', '.join(_KV_TYPES)}")
-    return _KV_TYPES[request.kv_type]
-
-
-def _kv_bytes(model: Any, pool_tokens: int, kv_type: str) -> int:
-    """What keys and values of `pool_tokens` take, for a model whose layers are all alike."""
-    num_heads = native.llama_model_n_head(model)
-    if num_heads <= 0:
-        return 0
-    width = native.llama_model_n_embd(model) // num_heads * native.llama_model_n_head_kv(model)
-    cells = 2 * native.llama_model_n_layer(model) * width * pool_tokens
-    return int(cells * _KV_TYPE_BITS[kv_type] / 8)
-
-
-def num_cores() -> int:
-    """Physical cores that this process may run on: hyper-threads share the units that llama.cpp keeps busy."""
-    cores = set()
-    for cpu in os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text())
-        except OSError:
-            cores.add(str(cpu))
-    return max(len(cores), 1)
 
 
 class LlamaModel:
@@ -158,21 +57,18 @@ class LlamaModel:
     def _describe(self, request: Load) -> ModelInfo:
         context, model = self._context, self._model
         pool_tokens = native.llama_n_ctx(context)
-        num_layers = native.llama_model_n_layer(model)
-        size_bytes = native.llama_model_size(model) + _kv_bytes(model, pool_tokens, request.kv_type)
-        share = 0.0
-        if native.llama_supports_gpu_offload() and request.num_gpu != 0:
-            share = 1.0 if request.num_gpu < 0 else min(1.0, request.num_gpu / (num_layers + 1))
+        size_bytes = native.llama_model_size(model) + kv_bytes(model, pool_tokens, request.kv_type)
         bos, eos = native.llama_vocab_bos(self._vocab), native.llama_vocab_eos(self._vocab)
         return ModelInfo(
             num_ctx_train=native.llama_model_n_ctx_train(model),
             pool_tokens=pool_tokens,
-            num_parallel=_num_parallel(request, model),
+            num_parallel=num_parallel(request, model),
             num_slots=native.llama_n_seq_max(context),
             max_batch=native.llama_n_batch(context),
             size_bytes=size_bytes,
-            vram_bytes=int(size_bytes * share),
+            vram_bytes=int(size_bytes * gpu_share(request, model)),
             can_shift=bool(self._memory) and native.llama_memory_can_shift(self._memory),
+            can_cut=can_cut(model),
             adds_bos=native.llama_vocab_get_add_bos(self._vocab),
             max_threads=1 if request.num_thread else native.llama_n_threads(context),
             bos_text=self._special_text(bos),
