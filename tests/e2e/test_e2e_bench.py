@@ -78,6 +78,7 @@ def test_a_chat_of_turns_with_a_shared_prefix_is_measured(bench: Bench, tmp_path
     assert "90 more shared by all, 3 turns" in done.stdout
     (point,) = json.loads((tmp_path / "out.json").read_text())["points"]
     assert point["summary"]["num_requests"] == 2 * 3 * 3
+    assert point["summary"]["cached_share"] > 0
 
 
 def test_results_are_kept_and_compared(bench: Bench, tmp_path: Path) -> None:

@@ -359,3 +359,14 @@ def test_metrics_count_answers_and_their_tokens(shared: DaemonProcess) -> None:
     assert values["ollamapy_output_tokens_total", ""] >= len("count me")
     assert values["ollamapy_requests_running", ""] == 0
     assert values["ollamapy_model_bytes", ""] >= 0
+
+
+def test_a_reply_says_how_much_of_its_prompt_was_in_the_cache(shared: DaemonProcess) -> None:
+    prompt = "a text that nobody has sent before, and that is sent twice"
+
+    first = shared.post("/api/generate", model="echo", prompt=prompt)
+    second = shared.post("/api/generate", model="echo", prompt=prompt)
+
+    assert first["response"] == second["response"] == prompt
+    assert first.get("prompt_cached_count", 0) < 5 < second["prompt_cached_count"] < second["prompt_eval_count"]
+    assert first["prompt_eval_count"] == second["prompt_eval_count"]
