@@ -153,17 +153,23 @@ class _Arguments:
 
     def _string(self, strings: Strings, types: tuple[str, ...]) -> Expr:
         """A bare string that is read as nothing else."""
-        types = () if self._syntax.json_value else tuple(name for name in types if name in _STARTS)
+        types = () if self._syntax.json_value else tuple(sorted({*types} & {*_STARTS}))
         if not strings.patterns and not types:
             return self._terminals.string(strings.low, strings.high)
+        key = (self._bare, strings, types)
+        return self._converter.grammar.shared(key, "text", lambda: self._unmistakable(strings, types))
+
+    def _unmistakable(self, strings: Strings, types: tuple[str, ...]) -> Expr:
+        """A string of these that is read as none of `types`."""
         dfa, length = self._converter.reader.automaton(strings), max(strings.low, strings.high or 0)
         ends = _ENDS if length <= _MAX_EXACT else {}
         patterns = [f"^{_STARTS[name]}{ends.get(name, '')}" for name in types]
-        if not strings.patterns and length > MAX_COUNTED:
-            patterns.append(self._bare.never[0][0])
+        is_long = not strings.patterns and length > MAX_COUNTED
+        if is_long:
+            patterns.append(f"[{self._bare.signs}]")
         for pattern in dict.fromkeys((*patterns, *([_LEADING_SPACE] if types else []))):
             dfa = self._without(dfa, pattern)
-        return self._terminals.string_of(dfa)
+        return self._terminals.string_of(dfa, is_harmless=is_long)
 
     def _without(self, dfa: Dfa, pattern: str) -> Dfa:
         budget = self._converter.grammar.budget

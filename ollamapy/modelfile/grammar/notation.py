@@ -24,6 +24,11 @@ class Notation:
     has_space: bool = True
     """White space may stand between tokens."""
 
+    @property
+    def signs(self) -> str:
+        """The least usual sign of each text in `never`: without those no string can hold them."""
+        return "".join(max(filter(_is_sign, text)) for text in self.never)
+
     def literal(self, value: Any) -> str | None:
         """The text of `value`, None when it has none."""
         if self.has_escapes:
@@ -57,6 +62,10 @@ class Notation:
         for forbidden in self.never:
             text = text.replace(forbidden, f"\\u{ord(forbidden[0]):04x}{forbidden[1:]}")
         return text
+
+
+def _is_sign(char: str) -> bool:
+    return not char.isalnum() and char != "_"
 
 
 JSON = Notation()

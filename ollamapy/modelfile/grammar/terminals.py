@@ -30,8 +30,8 @@ _ESCAPES = {0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r", 0x22: '"', 0x
 _HEX = Chars(((48, 57), (65, 70), (97, 102)))
 _HEX_BUT_D = Chars(((48, 57), (65, 67), (69, 70), (97, 99), (101, 102)))
 _MAX_INDENT = 20
-MAX_COUNTED = 100
-"""Characters that are counted while they are looked through for what a string must never hold."""
+MAX_COUNTED = 30
+"""Characters that are counted and looked through for what a string must never hold; longer ones lack its sign."""
 
 
 def one_of(chars: str) -> Expr:
@@ -81,9 +81,12 @@ class Terminals:
             return self._shared("string", self._quoted(self._grammar.repeat(self._char(), 0, None)))
         return self._quoted(self._grammar.repeat(self._char(), low, high))
 
-    def string_of(self, dfa: Dfa) -> Expr:
-        """A string that `dfa` accepts, every character written in one way only."""
-        if self._notation.never:
+    def string_of(self, dfa: Dfa, *, is_harmless: bool = False) -> Expr:
+        """A string that `dfa` accepts, every character written in one way only.
+
+        `is_harmless`: `dfa` accepts nothing that no string may hold.
+        """
+        if self._notation.never and not is_harmless:
             dfa = both(dfa, self._harmless, self._grammar.budget)
         return self._walk(dfa, self._notation.quote)
 
@@ -99,8 +102,8 @@ class Terminals:
 
     def _char(self) -> Ref:
         """One character of a string, escaped if need be; a character outside the BMP may be two escapes."""
-        openings = union((ord(text[0]), ord(text[0])) for text in self._notation.never)
-        plain = Chars(common(_PLAIN if self._notation.has_escapes else SPELLED, inverse(openings)))
+        signs = union((ord(sign), ord(sign)) for sign in self._notation.signs)
+        plain = Chars(common(_PLAIN if self._notation.has_escapes else SPELLED, inverse(signs)))
         if self._notation.never:
             escape = seq(Text("\\"), one_of("".join(_ESCAPES.values())))
             return self._shared("char", alt(plain, escape) if self._notation.has_escapes else plain)

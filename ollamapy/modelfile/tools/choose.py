@@ -11,6 +11,7 @@ with `needs_special` gets its marks as text only when the runner renders control
 enough; a model's own end-of-generation tokens never come as text, whatever is rendered.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -165,6 +166,8 @@ _BY_MARKS: tuple[tuple[Format, tuple[str, ...]], ...] = (
     (LLAMA3, ("<|python_start|>",)),
     (GLM4, ("[gMASK]", "<|observation|>")),
 )
+_MARK = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
+"""What may be a control token inside a longer tag, as in `[TOOL_CALLS] [`."""
 _TAGS = ("<|tools_prefix|>", "<tool_calls>", "functools")
 """What Jinja templates write before calls in JSON that the generic parser reads: Apertus, MiniMax M1, Phi 3.5 …"""
 
@@ -210,6 +213,6 @@ def _is_harmony(template: str, kind: Literal["go", "jinja"], family: str) -> boo
 def generic_format(tool_tag: str = generic.DEFAULT_TAG) -> Format:
     """The contract's parser for Go templates, with the tag inferred from one."""
     is_bracket = tool_tag in ("{", "[")
-    marks = () if is_bracket else (tool_tag,)
+    marks = () if is_bracket else tuple(dict.fromkeys((tool_tag, *_MARK.findall(tool_tag))))
     new = partial(generic.new, tag=tool_tag)
     return Format("generic", new, marks, needs_special=not is_bracket, tool_tag=tool_tag)

@@ -120,6 +120,10 @@ def test_the_generic_parser_looks_for_the_tag_of_the_go_template() -> None:
     assert read(form.new, '[CALL] get_weather {"city": "Paris"}').calls == (PARIS,)
 
 
+def test_a_control_token_inside_a_longer_tag_comes_as_text_too() -> None:
+    assert choose("", "go", tool_tag="[TOOL_CALLS] [").marks == ("[TOOL_CALLS] [", "[TOOL_CALLS]")
+
+
 @pytest.mark.parametrize(
     ("template", "answer"),
     [
