@@ -55,16 +55,22 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
                 yield chunk
 
 
-async def count_tokens(services: Services, request: ChatRequest) -> int:
-    """How many tokens the prompt has, before any truncation. Loads the model; refuses what `chat` refuses."""
-    subject = await inference.resolve(services, request.model)
+def prepared(subject: Subject, request: ChatRequest) -> Conversation:
+    """What the request would have rendered. Raises what `chat` refuses it with."""
     offer = read_offer(request.tools, request.tool_choice)
     _check_capabilities(subject, request, offer)
     think = inference.effective_think(subject, request.think, request.model)
+    return _conversation(subject, request, offer, think)
+
+
+async def count_tokens(services: Services, request: ChatRequest) -> int:
+    """How many tokens the prompt has, before any truncation. Loads the model; refuses what `chat` refuses."""
+    subject = await inference.resolve(services, request.model)
+    conversation = prepared(subject, request)
     options = inference.options_of(subject, request.options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
-        prompt = await prompting.render(services, subject, runner, _conversation(subject, request, offer, think))
+        prompt = await prompting.render(services, subject, runner, conversation)
         return len(await runner.tokenize(prompt))
 
 

@@ -26,7 +26,7 @@ from ollamapy.pool.state import Demand
 from ollamapy.units import parse_keep_alive
 from ollamapy.wire.native import ChatRequest, GenerateRequest, Think
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Finished, Generate
+from ollamapy.wire.runner import Finished, Generate, Mode
 
 THINK_LEVELS = ("high", "medium", "low", "max")
 MAX_REPEATS = 30
@@ -53,17 +53,22 @@ class Timing:
     def mark_loaded(self) -> None:
         self.loaded = time.perf_counter()
 
-    def durations(self, finished: Finished) -> dict[str, int]:
-        """The counts and nanoseconds of the last object."""
+    def loading(self) -> dict[str, int]:
+        """The nanoseconds of an answer that generates nothing."""
         return {
             "total_duration": _nanoseconds(time.perf_counter() - self.started),
             "load_duration": _nanoseconds(self.loaded - self.started),
+        }
+
+    def durations(self, finished: Finished) -> dict[str, int]:
+        """The counts and nanoseconds of the last object."""
+        return {
+            **self.loading(),
             "prompt_eval_count": finished.num_prompt,
             "prompt_cached_count": finished.num_prompt_cached,
             "prompt_eval_duration": _nanoseconds(finished.prompt_seconds),
             "eval_count": finished.num_output,
             "eval_duration": _nanoseconds(finished.output_seconds),
-            "prompt_cached_count": finished.num_prompt_cached,
         }
 
 
@@ -153,7 +158,9 @@ def options_of(subject: Subject, raw: dict[str, Any]) -> Options:
     return merge(subject.model.params, check_options(raw))
 
 
-def demand_of(services: Services, subject: Subject, options: Options, keep_alive: Any) -> Demand:
+def demand_of(
+    services: Services, subject: Subject, options: Options, keep_alive: Any, *, mode: Mode = "generate"
+) -> Demand:
     """What the request asks of the pool."""
     model = subject.model
     load = plan_load(
@@ -163,6 +170,7 @@ def demand_of(services: Services, subject: Subject, options: Options, keep_alive
         subject.shape,
         services.settings,
         available_bytes(),
+        mode,
     )
     return Demand(load, options, parse_keep_alive(keep_alive))
 

@@ -25,4 +25,6 @@ class Services:
     templates: Templates
     headers: Headers
     metrics: Metrics
+    vocabularies: Pool
+    """Runners that know words and nothing else; models do not wait for their places."""
     grammars: Grammars = field(default_factory=Grammars)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
-from ollamapy.wire.runner import Finished, Generate, Load, Output, Ready
+from ollamapy.wire.runner import Embed, Embedding, Finished, Generate, Load, Output, Ready
 
 
 class Runner(Protocol):
@@ -19,6 +19,9 @@ class Runner(Protocol):
 
         The runner chooses the request's `id`.
         """
+
+    async def embed(self, request: Embed) -> Embedding:
+        """The vectors. Cancelling the call cancels the work. Raises InvalidInput for texts that cannot be read."""
 
     async def tokenize(self, text: str, add_special: bool = True) -> Sequence[int]: ...
 

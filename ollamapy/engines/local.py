@@ -13,6 +13,8 @@ from ollamapy.errors import Error, InvalidInput, LoadFailed, PromptTooLong, Runn
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
+    Embed,
+    Embedding,
     Event,
     Finished,
     Generate,
@@ -126,6 +128,12 @@ class LocalRunner:
             if not is_done:
                 self._send(Cancel(request_id))
 
+    async def embed(self, request: Embed) -> Embedding:
+        """The vectors of `request`, which gets an id of this runner's."""
+        answer = await self._ask(lambda request_id: msgspec.structs.replace(request, id=request_id))
+        assert isinstance(answer, Embedding)
+        return answer
+
     async def tokenize(self, text: str, add_special: bool = True) -> Sequence[int]:
         """The token ids of `text`."""
         answer = await self._ask(lambda request_id: Tokenize(request_id, text, add_special))
@@ -146,12 +154,15 @@ class LocalRunner:
         if self._watcher:
             await self._watcher
 
-    async def _ask(self, make: Callable[[int], Tokenize | Detokenize]) -> Event:
+    async def _ask(self, make: Callable[[int], Embed | Tokenize | Detokenize]) -> Event:
         request_id = next(self._ids)
         queue = self._open(request_id)
         try:
             self._send(make(request_id))
             event = await queue.get()
+        except asyncio.CancelledError:
+            self._send(Cancel(request_id))
+            raise
         finally:
             self._queues.pop(request_id, None)
         if isinstance(event, RunnerDied | Refusal):
@@ -165,7 +176,7 @@ class LocalRunner:
         self._queues[request_id] = queue
         return queue
 
-    def _send(self, message: Generate | Cancel | Tokenize | Detokenize) -> None:
+    def _send(self, message: Generate | Embed | Cancel | Tokenize | Detokenize) -> None:
         assert self._child is not None
         self._child.send(encode(message))
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from ollamapy.settings import Settings
 from ollamapy.units import KV_TYPE_BITS
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Load
+from ollamapy.wire.runner import Load, Mode
 
 DEFAULT_NUM_CTX = 4096
 MIN_NUM_CTX = 4
 MAX_SEQUENCES = 64
 """Sequences of one model that decode together when nobody sets a bound; more wait."""
+_MAX_INPUT = 2048
+"""Tokens of one input of a model that makes vectors, when nobody sets a bound."""
 _SHARED_CONTEXTS = 4
 _SHARED_TOKENS = 8192
 _KV_SHARE = 0.25
@@ -64,8 +66,12 @@ def plan_load(
     shape: ModelShape,
     settings: Settings,
     free_bytes: int,
+    mode: Mode = "generate",
 ) -> Load:
-    """How to load the model at `path` for a request with these options."""
+    """How to load the model at `path` for a request with these options.
+
+    A model that makes vectors has no pool to share: it needs batches that hold a whole input.
+    """
     num_ctx = request_num_ctx(options, shape, settings)
     kv_type = options.kv_type or settings.kv_cache_type
     shape = replace(shape, kv_bytes=int(shape.kv_bytes * KV_TYPE_BITS[kv_type] / KV_TYPE_BITS["f16"]))
@@ -73,10 +79,10 @@ def plan_load(
         engine="echo" if shape.engine == "echo" else "llama",
         path=path,
         num_ctx=num_ctx,
-        pool_tokens=pool_tokens(num_ctx, shape, settings, free_bytes),
+        pool_tokens=pool_tokens(num_ctx, shape, settings, free_bytes) if mode == "generate" else num_ctx,
         num_parallel=settings.num_parallel or MAX_SEQUENCES,
         adapters=adapters,
-        num_batch=options.num_batch or 512,
+        num_batch=options.num_batch or (min(_MAX_INPUT, num_ctx) if mode == "embed" else 512),
         num_gpu=options.num_gpu,
         main_gpu=options.main_gpu,
         use_mmap=options.use_mmap,
@@ -84,6 +90,7 @@ def plan_load(
         num_thread=options.num_thread,
         flash_attention=settings.flash_attention if options.flash_attention is None else options.flash_attention,
         kv_type=kv_type,
+        mode=mode,
     )
 
 

@@ -115,8 +115,13 @@ class Pool:
         return len(self._state.queue)
 
     def expire(self, path: str) -> None:
-        """Unloads the runner of these weights as soon as its running requests have ended; none is fine too."""
-        self._act(self._state.on_expire(path, time.time()))
+        """Unloads the runners of these weights as soon as their running requests have ended; none is fine too."""
+        for key in self._state.keys_of(path):
+            self._act(self._state.on_expire(key, time.time()))
+
+    def ready_load(self, path: str) -> Load | None:
+        """A load whose lease is granted at once, because a runner of these weights is there; None without one."""
+        return self._state.ready_load(path)
 
     async def close(self) -> None:
         """Stops everything; who waits gets Cancelled, who runs RunnerDied."""

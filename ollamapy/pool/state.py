@@ -58,7 +58,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a request wants: the runner of the weights at `load.path`, loaded at least like this."""
+    """What a request wants: a runner of the weights at `load.path` in this mode, loaded at least like this."""
 
     load: Load
     options: Options = field(default_factory=Options)
@@ -67,7 +67,7 @@ class Demand:
 
     @property
     def key(self) -> str:
-        return self.load.path
+        return self.load.key
 
 
 @dataclass(slots=True)
@@ -174,6 +174,15 @@ class PoolState:
         return [self._stop(key) for key in due]
 
     # Questions
+
+    def keys_of(self, path: str) -> list[str]:
+        """The runners of the weights at `path`: one for each mode, at most."""
+        return [key for key, entry in self.entries.items() if entry.load.path == path]
+
+    def ready_load(self, path: str) -> Load | None:
+        """How a runner of the weights at `path` that is ready was loaded; None when there is none."""
+        entries = (self.entries[key] for key in self.keys_of(path))
+        return next((entry.load for entry in entries if entry.phase is Phase.READY), None)
 
     @property
     def next_deadline(self) -> float | None:

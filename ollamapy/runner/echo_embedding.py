@@ -31,7 +31,7 @@ class EchoEmbedder:
         )
 
     def tokenize(self, text: str, add_special: bool) -> list[int]:
-        return self._model.tokenize(text, False)
+        return self._model.tokenize(text, add_special)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         return self._model.detokenize(tokens)

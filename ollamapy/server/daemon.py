@@ -87,9 +87,11 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> int:
             templates=Templates(),
             headers=Headers(),
             metrics=Metrics(pool),
+            vocabularies=Pool(settings, ENGINES),
         )
         stack.push_async_callback(services.templates.close)
         stack.push_async_callback(services.pool.close)
+        stack.push_async_callback(services.vocabularies.close)
         web_runner = runner(build_app(services))
         await web_runner.setup()
         stack.push_async_callback(web_runner.cleanup)

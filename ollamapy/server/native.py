@@ -15,11 +15,14 @@ from ollamapy.actions import chat as chat_action
 from ollamapy.actions import copy as copy_action
 from ollamapy.actions import create as create_action
 from ollamapy.actions import delete as delete_action
+from ollamapy.actions import embed as embed_action
 from ollamapy.actions import generate as generate_action
 from ollamapy.actions import list as list_action
 from ollamapy.actions import ps as ps_action
 from ollamapy.actions import pull as pull_action
+from ollamapy.actions import rerank as rerank_action
 from ollamapy.actions import show as show_action
+from ollamapy.actions import words
 from ollamapy.errors import Refused, Unsupported
 from ollamapy.server import incoming, reply, stream
 from ollamapy.server.incoming import services
@@ -50,8 +53,13 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_delete("/api/delete", delete)
     router.add_head("/api/blobs/{digest}", has_blob)
     router.add_post("/api/blobs/{digest}", put_blob)
-    for path in ("/api/embed", "/api/embeddings", "/api/push"):
-        router.add_post(path, not_yet)
+    router.add_post("/api/embed", embed)
+    router.add_post("/api/embeddings", embeddings)
+    router.add_post("/api/rerank", rerank)
+    router.add_post("/api/tokenize", tokenize)
+    router.add_post("/api/detokenize", detokenize)
+    router.add_post("/api/apply-template", apply_template)
+    router.add_post("/api/push", not_yet)
 
 
 async def root(request: web.Request) -> web.Response:
@@ -80,6 +88,31 @@ async def chat(request: web.Request) -> web.StreamResponse:
     wanted = await _decoded(request, wire.ChatRequest)
     answers = chat_action.chat(services(request), wanted)
     return await stream.answer(request, answers, is_streamed=wanted.stream)
+
+
+async def embed(request: web.Request) -> web.Response:
+    return reply.json(await embed_action.embed(services(request), await _decoded(request, wire.EmbedRequest)))
+
+
+async def embeddings(request: web.Request) -> web.Response:
+    wanted = await _decoded(request, wire.EmbeddingsRequest)
+    return reply.json(await embed_action.embeddings(services(request), wanted))
+
+
+async def rerank(request: web.Request) -> web.Response:
+    return reply.json(await rerank_action.rerank(services(request), await _decoded(request, wire.RerankRequest)))
+
+
+async def tokenize(request: web.Request) -> web.Response:
+    return reply.json(await words.tokenize(services(request), await _decoded(request, wire.TokenizeRequest)))
+
+
+async def detokenize(request: web.Request) -> web.Response:
+    return reply.json(await words.detokenize(services(request), await _decoded(request, wire.DetokenizeRequest)))
+
+
+async def apply_template(request: web.Request) -> web.Response:
+    return reply.json(await words.apply_template(services(request), await _decoded(request, wire.ChatRequest)))
 
 
 async def tags(request: web.Request) -> web.Response:

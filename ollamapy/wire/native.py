@@ -175,11 +175,79 @@ class EmbedRequest(_Request, frozen=True):
 
 
 class EmbedResponse(_Response, frozen=True):
+    """`prompt_dropped_count` tokens of the inputs were cut off to make them fit."""
+
     model: str
     embeddings: tuple[tuple[float, ...], ...]
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0
+    prompt_dropped_count: int = 0
+
+
+class EmbeddingsRequest(_Request, frozen=True):
+    model: str = ""
+    prompt: str = ""
+    keep_alive: Any = None
+    options: dict[str, Any] = {}
+
+
+class EmbeddingsResponse(_Response, frozen=True):
+    embedding: tuple[float, ...]
+
+
+class RerankRequest(_Request, frozen=True):
+    """`top_n` 0 is all of them."""
+
+    model: str = ""
+    query: str = ""
+    documents: tuple[str, ...] = ()
+    top_n: int = 0
+    truncate: bool = True
+    keep_alive: Any = None
+    options: dict[str, Any] = {}
+
+
+class RerankResult(_Response, frozen=True):
+    """`index` is the document's place in the request; the score is the model's own number, larger is better."""
+
+    index: int
+    relevance_score: float
+
+
+class RerankResponse(_Response, frozen=True):
+    model: str
+    results: tuple[RerankResult, ...]
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_dropped_count: int = 0
+
+
+class TokenizeRequest(_Request, frozen=True):
+    model: str = ""
+    text: str = ""
+    add_special: bool = False
+
+
+class TokenizeResponse(_Response, frozen=True):
+    model: str
+    tokens: tuple[int, ...]
+
+
+class DetokenizeRequest(_Request, frozen=True):
+    model: str = ""
+    tokens: tuple[int, ...] = ()
+
+
+class DetokenizeResponse(_Response, frozen=True):
+    model: str
+    text: str
+
+
+class ApplyTemplateResponse(_Response, frozen=True):
+    model: str
+    prompt: str
 
 
 class Details(msgspec.Struct, frozen=True):

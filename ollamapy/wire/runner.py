@@ -14,6 +14,8 @@ import msgspec
 
 from ollamapy.wire.options import Options
 
+Mode = Literal["generate", "embed", "vocabulary"]
+
 
 class Load(msgspec.Struct, frozen=True, tag=True):
     """Load one model. `num_ctx` is the most one request may use, `pool_tokens` what all share.
@@ -35,7 +37,15 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     num_thread: int = 0
     flash_attention: bool | None = None
     kv_type: str = "f16"
-    mode: Literal["generate", "embed", "vocabulary"] = "generate"
+    host_cache_bytes: int = 0
+    """Memory for prefixes that the pool has no room for."""
+    snapshot_folder: str = ""
+    """Where prefixes are kept when the runner ends; "" is nowhere."""
+    snapshot_key: str = ""
+    """The digests of the weights and adapters."""
+    snapshot_bytes: int = 0
+    """What the folder may hold in all."""
+    mode: Mode = "generate"
 
     @property
     def key(self) -> str:

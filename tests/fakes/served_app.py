@@ -80,6 +80,7 @@ def services_for(settings: Settings, catalogue: Catalogue | None = None, pool: A
         templates=Templates(),
         headers=Headers(),
         metrics=Metrics(pool),
+        vocabularies=Pool(settings, {}),
     )
 
 
