@@ -19,7 +19,7 @@ from ollamapy.engines.base import Runner
 from ollamapy.errors import Error, PromptTooLong, RunnerDied
 from ollamapy.modelfile.fallbacks import asks_for_calls
 from ollamapy.modelfile.grammar import with_prefix
-from ollamapy.modelfile.output import Piece, ThinkingSplitter, thinking_tags
+from ollamapy.modelfile.output import Piece, ThinkingSplitter, reply_frame, thinking_tags
 from ollamapy.modelfile.tools.choose import HERMES, Format, also_hermes, choose
 from ollamapy.modelfile.tools.found import Call, Found, join
 from ollamapy.modelfile.tools.generic import DEFAULT_TAG
@@ -166,9 +166,10 @@ async def _prompt(services: Services, subject: Subject, runner: Runner, ask: Ask
 
 async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> AsyncGenerator[Part | End, None]:
     form = _format(subject, ask, prompt)
-    tags = _think_tags(subject, ask, form)
+    tags = _think_tags(subject, ask, form, prompt)
     thinking = _thinking(tags, form, prompt, ask.generate)
-    splitter = ThinkingSplitter(*tags, is_inside=thinking.is_open) if tags and thinking else None
+    frame = reply_frame(subject.file.chat_template or "")
+    splitter = ThinkingSplitter(*tags, is_inside=thinking.is_open, frame=frame) if tags and thinking else None
     reader = _Reader(splitter, _parser(ask, form))
     specials = (*tags, *(form.marks if form and (form.needs_special or _must_call(ask)) else ()))
     grammar, root = _grammar(ask, form)
@@ -268,12 +269,17 @@ def _must_call(ask: Ask) -> bool:
     return bool(ask.generate.grammar) and not ask.is_held
 
 
-def _think_tags(subject: Subject, ask: Ask, form: Format | None) -> tuple[str, ...]:
-    """The tags around the reasoning of a model that thinks; none where a parser finds the thinking."""
-    if not ask.think or (form and form.has_channels):
+def _think_tags(subject: Subject, ask: Ask, form: Format | None, prompt: str) -> tuple[str, ...]:
+    """The tags around the reasoning of a model that thinks; none where a parser finds the thinking.
+
+    A model that has no switch thinks whatever was asked: its prompt ends with the opening tag.
+    """
+    if "thinking" not in subject.capabilities or (form and form.has_channels):
         return ()
     of_go = subject.go.thinking_tags if subject.renders == "go" and subject.go else ("", "")
-    return of_go if all(of_go) else thinking_tags(subject.file.chat_template or "") or _THINK_TAGS
+    tags = of_go if all(of_go) else thinking_tags(subject.file.chat_template or "") or _THINK_TAGS
+    is_on = ask.think or (ask.conversation is not None and prompt.rstrip().endswith(tags[0]))
+    return tags if is_on else ()
 
 
 def _thinking(tags: tuple[str, ...], form: Format | None, prompt: str, generate: Generate) -> Thinking | None:

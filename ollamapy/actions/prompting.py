@@ -50,6 +50,8 @@ def renders_go(subject: Subject, conversation: Conversation) -> bool:
 
 async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
     """The prompt. Raises TemplateError."""
+    if subject.model.config.model_family == "qwen3" or subject.model.name.model == "deepseek-r1":
+        conversation = replace(conversation, messages=prompts.without_old_thoughts(conversation.messages))
     if not renders_go(subject, conversation):
         return await _render_jinja(services, subject, runner, conversation)
     if not conversation.template and subject.template_fault:

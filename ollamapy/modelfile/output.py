@@ -23,6 +23,14 @@ def thinking_tags(template: str) -> tuple[str, str] | None:
     return next((tags for tags in _THINKING_TAGS if tags[1] in template), None)
 
 
+_FRAME = ("<response>", "</response>")
+
+
+def reply_frame(template: str) -> tuple[str, str]:
+    """The marks that the template asks for around what follows the reasoning (Granite 3); empty without."""
+    return _FRAME if all(mark in template for mark in (*_FRAME, "<think>")) else ("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A part of an answer; either may be empty."""
@@ -36,6 +44,8 @@ class _Place(Enum):
     AFTER_OPENING = "after opening"
     INSIDE = "inside"
     AFTER_CLOSING = "after closing"
+    AFTER_FRAME = "after frame"
+    FRAMED = "framed"
     CONTENT = "content"
 
 
@@ -43,12 +53,16 @@ class ThinkingSplitter:
     """Reasoning between `opening` and `closing` at the start of an answer becomes thinking, the rest content.
 
     White space right after either tag is dropped; a partial tag at a chunk end is held back; an answer that does not
-    begin with the opening tag is content, untouched. With `is_inside` the prompt has opened the tag already.
+    begin with the opening tag is content, untouched. With `is_inside` the prompt has opened the tag already. The marks
+    of `frame` around the content after reasoning are left out; the second may be missing.
     """
 
-    def __init__(self, opening: str, closing: str, *, is_inside: bool = False) -> None:
+    def __init__(
+        self, opening: str, closing: str, *, is_inside: bool = False, frame: tuple[str, str] = ("", "")
+    ) -> None:
         self._opening = opening
         self._closing = closing
+        self._frame = frame
         self._held = ""
         self._place = _Place.AFTER_OPENING if is_inside else _Place.BEFORE
 
@@ -76,10 +90,12 @@ class ThinkingSplitter:
         match self._place:
             case _Place.BEFORE:
                 self._look_for_opening()
-            case _Place.AFTER_OPENING | _Place.AFTER_CLOSING:
+            case _Place.AFTER_OPENING | _Place.AFTER_CLOSING | _Place.AFTER_FRAME:
                 self._skip_space()
             case _Place.INSIDE:
                 return Piece(thinking=self._take_thinking())
+            case _Place.FRAMED:
+                return Piece(content=self._take_framed())
             case _Place.CONTENT:
                 text, self._held = self._held, ""
                 return Piece(content=text)
@@ -95,15 +111,29 @@ class ThinkingSplitter:
 
     def _skip_space(self) -> None:
         self._held = self._held.lstrip()
-        if self._held:
-            self._place = _Place.INSIDE if self._place is _Place.AFTER_OPENING else _Place.CONTENT
+        opening = self._frame[0]
+        if not self._held:
+            return
+        if self._place is not _Place.AFTER_CLOSING:
+            self._place = _Place.INSIDE if self._place is _Place.AFTER_OPENING else _Place.FRAMED
+        elif opening and self._held.startswith(opening):
+            self._held, self._place = self._held.removeprefix(opening), _Place.AFTER_FRAME
+        elif not opening.startswith(self._held):
+            self._place = _Place.CONTENT
 
     def _take_thinking(self) -> str:
-        text, tag, rest = self._held.partition(self._closing)
-        if tag:
-            self._held, self._place = rest, _Place.AFTER_CLOSING
+        return self._take_until(self._closing, _Place.AFTER_CLOSING)
+
+    def _take_framed(self) -> str:
+        return self._take_until(self._frame[1], _Place.CONTENT)
+
+    def _take_until(self, mark: str, then: _Place) -> str:
+        """The text before `mark`, as far as it is sure not to begin there."""
+        text, found, rest = self._held.partition(mark)
+        if found:
+            self._held, self._place = rest, then
             return text
-        keep = _overlap(text, self._closing)
+        keep = _overlap(text, mark)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 

@@ -1,10 +1,14 @@
 """From messages to what a chat template is given. Pure: values in, values out."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from ollamapy.wire.native import Message, Think, Tool
 
+_INLINE_THOUGHTS = re.compile(r"<think>.*?</think>\n*", re.DOTALL)
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 DEFAULT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -21,6 +25,17 @@ def assemble(
     text = replaces_system or system
     first = (Message("system", text),) if text and not has_own else ()
     return (*first, *stored, *messages)
+
+
+def without_old_thoughts(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """`messages` without `<think>…</think>` in what the assistant wrote before the last user message."""
+    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+    return tuple(
+        msgspec.structs.replace(message, content=_INLINE_THOUGHTS.sub("", message.content))
+        if message.role == "assistant" and index < last_user
+        else message
+        for index, message in enumerate(messages)
+    )
 
 
 def drop_oldest(messages: Sequence[Message], count: int) -> tuple[Message, ...]:

@@ -63,13 +63,41 @@ def test_the_command_prints_them(daemon: DaemonProcess, name: str, words: list[s
 
 
 def test_a_call_is_read_as_our_own_words_ask_for_it(shared: DaemonProcess, put_echo: Callable[..., str]) -> None:
-    """DeepSeek R1's template has no place for tools: they are told in a system message, with the form of a call."""
+    """DeepSeek R1's template has no place for tools: they are told in a system message, with the form of a call.
+
+    Echo answers with its prompt, which ends inside the thinking: all of it up to the user's closing tag is thought.
+    """
     [family] = [family for family in FAMILIES if family.name == "deepseek-r1"]
     name = put_echo(shared, "told-tools", chat_template=family.template)
-    asked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+    asked = '</think><tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
     messages = [{"role": "user", "content": asked}]
 
-    answer: dict[str, Any] = shared.post("/api/chat", model=name, messages=messages, tools=[TOOL], think=False)
+    answer: dict[str, Any] = shared.post("/api/chat", model=name, messages=messages, tools=[TOOL])
 
-    calls = [call["function"] for call in answer["message"]["tool_calls"]]
-    assert {"name": "get_weather", "arguments": {"city": "Paris"}, "index": 1} in calls
+    [call] = answer["message"]["tool_calls"]
+    assert call["function"] == {"name": "get_weather", "arguments": {"city": "Paris"}, "index": 0}
+
+
+def test_a_model_without_a_switch_thinks_and_its_thoughts_are_told_apart_all_the_same(
+    shared: DaemonProcess, put_echo: Callable[..., str]
+) -> None:
+    """Its prompt ends with the opening tag whatever was asked, and the answer begins inside: echo says what follows."""
+    template = "{{ messages[-1].content }}{% if '</think>' in '' %}{% endif %}<think>"
+    name = put_echo(shared, "always-thinks", chat_template=template)
+    messages = [{"role": "user", "content": "hm</think>\n\n<think>four"}]
+
+    answer = shared.post("/api/chat", model=name, messages=messages, think=False)["message"]
+
+    assert (answer["thinking"], answer["content"]) == ("hm", "<think>four<think>")
+
+
+def test_old_thoughts_of_deepseek_r1_do_not_reach_the_prompt(
+    shared: DaemonProcess, put_echo: Callable[..., str]
+) -> None:
+    name = put_echo(shared, "deepseek-r1", chat_template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    thoughtful = {"role": "assistant", "content": "<think>hm</think>\n\nfour"}
+    messages = [{"role": "user", "content": "2+2?"}, thoughtful, {"role": "user", "content": "sure?"}]
+
+    answer = shared.post("/api/chat", model=name, messages=messages, _debug_render_only=True)
+
+    assert answer["_debug_info"]["rendered_template"] == "[2+2?][four][sure?]"

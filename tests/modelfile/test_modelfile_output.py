@@ -1,9 +1,10 @@
 """Thinking and content are told apart however the text is cut."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamapy.modelfile.output import ThinkingSplitter
+from ollamapy.modelfile.output import ThinkingSplitter, reply_frame
 
 
 def split(chunks: list[str], *, is_inside: bool = False) -> tuple[str, str]:
@@ -37,6 +38,36 @@ def test_a_partial_tag_is_held_back() -> None:
     splitter.push("<think>a")
 
     assert splitter.push("</thi").thinking == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        ("<response>four</response>", "four"),
+        ("\n<response>\nfour", "four"),
+        ("four </response>", "four </response>"),
+        ("<respond>", "<respond>"),
+        ("<resp", "<resp"),
+        ("<response>a</respond>", "a</respond>"),
+    ],
+)
+def test_the_frame_around_a_reply_is_left_out(answer: str, content: str) -> None:
+    for chunks in ([f"<think>a</think>{answer}"], list(f"<think>a</think>{answer}")):
+        splitter = ThinkingSplitter("<think>", "</think>", frame=("<response>", "</response>"))
+        pieces = [*map(splitter.push, chunks), splitter.finish()]
+
+        assert "".join(piece.content for piece in pieces) == content
+
+
+def test_an_answer_that_does_not_think_keeps_what_looks_like_a_frame() -> None:
+    splitter = ThinkingSplitter("<think>", "</think>", frame=("<response>", "</response>"))
+
+    assert splitter.push("<response>a</response>").content == "<response>a</response>"
+
+
+def test_a_template_tells_of_the_frame() -> None:
+    assert reply_frame("<think></think><response></response>") == ("<response>", "</response>")
+    assert reply_frame("<response></response>") == reply_frame("") == ("", "")
 
 
 @given(st.text(st.sampled_from("ab <>/\n"), max_size=12), st.text(st.sampled_from("xy <\n"), max_size=12), st.data())

@@ -1,6 +1,6 @@
 """What a chat template is given, and which messages go when they do not fit."""
 
-from ollamapy.modelfile.prompt import assemble, drop_oldest, jinja_context, num_droppable
+from ollamapy.modelfile.prompt import assemble, drop_oldest, jinja_context, num_droppable, without_old_thoughts
 from ollamapy.wire.native import Message, ToolCall, ToolCallFunction
 
 SYSTEM = Message("system", "be kind")
@@ -48,3 +48,13 @@ def test_tool_calls_and_results_keep_their_fields() -> None:
 
     assert first["tool_calls"][0]["function"] == {"name": "f", "arguments": {"b": 1, "a": 2}}
     assert second == {"role": "tool", "content": "3", "name": "f", "tool_call_id": "call_1"}
+
+
+def test_old_thoughts_in_the_text_are_cut_before_the_last_user_message() -> None:
+    thoughtful = Message("assistant", "<think>a\nb</think>\n\nfour <think>c</think>five")
+    user = Message("user", "<think>x</think>")
+
+    cut = without_old_thoughts((user, thoughtful, user, thoughtful))
+
+    assert cut == (user, Message("assistant", "four five"), user, thoughtful)
+    assert without_old_thoughts((thoughtful,)) == (thoughtful,)
