@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,6 +24,9 @@ from ollamapy.wire.native import Message, Think, Tool
 MAX_CHILDREN = 2
 ANSWER_SECONDS = 5.0
 """Time after which a child that bounds its own must be stuck."""
+_STRANGERS_SECONDS = 0.9
+_LEAST_SECONDS = 0.3
+"""What a template that has not rendered well gets, the start of a child included, and what it gets in any case."""
 _MAX_PROVEN = 1024
 
 log = logging.getLogger(__name__)
@@ -75,28 +79,29 @@ class Templates:
         self._idle.clear()
 
     async def _ask(self, request: RenderRequest) -> str:
-        async with self._turn(hash(request.template)):
-            renderer = self._take()
-            try:
-                rendered = await renderer.answer(request)
-            finally:
-                fit = [renderer] if renderer.is_fit else []
-                self._idle = [*([] if fit else [_Renderer()]), *self._idle, *fit]
+        template = hash(request.template)
+        is_proven = self._proven.pop(template, self) is None
+        async with contextlib.nullcontext() if is_proven else self._turn_of_strangers, self._turns:
+            rendered = await self._rendered(request, is_proven=is_proven)
+        if not rendered.is_overtime:
+            self._prove(template)
         if rendered.error:
             raise TemplateError(rendered.error)
         return rendered.text
 
-    def _take(self) -> "_Renderer":
-        """A child that is idle, or a new one. A child may have died of itself meanwhile."""
+    async def _rendered(self, request: RenderRequest, *, is_proven: bool) -> Rendered:
+        """The answer of an idle child, or of a new one: strangers get the youngest, whose start they may wait for."""
         self._idle = [renderer for renderer in self._idle if renderer.is_fit]
-        return self._idle.pop() if self._idle else _Renderer()
+        renderer = self._idle.pop(-1 if is_proven else 0) if self._idle else _Renderer()
+        try:
+            return await renderer.answer(request, ANSWER_SECONDS if is_proven else _STRANGERS_SECONDS)
+        finally:
+            if renderer.is_fit:
+                self._idle.append(renderer)
+            else:
+                self._idle.insert(0, _Renderer())
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, template: int) -> AsyncIterator[None]:
-        """Waits for a child. A template that comes out of the block well is proven from then on."""
-        is_proven = self._proven.pop(template, self) is None
-        async with contextlib.nullcontext() if is_proven else self._turn_of_strangers, self._turns:
-            yield
+    def _prove(self, template: int) -> None:
         self._proven[template] = None
         if len(self._proven) > _MAX_PROVEN:
             self._proven.popitem(last=False)
@@ -119,14 +124,17 @@ class _Renderer:
         is_lost = start.done() and (start.cancelled() or start.exception() or not start.result().is_running)
         return not is_lost and (self._answer is None or self._answer.done())
 
-    async def answer(self, request: RenderRequest) -> Rendered:
-        """The answer of the child. Without one, it is ended. Raises TemplateError."""
+    async def answer(self, request: RenderRequest, seconds: float) -> Rendered:
+        """The answer of the child, within so many seconds from now. Without one, it is ended. Raises TemplateError."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
         child = await asyncio.shield(self._starting)
         self._death = self._death or asyncio.create_task(child.wait(), name="end of templates")
         self._answer = asyncio.get_running_loop().create_future()
         child.send(msgspec.json.encode(request))
         try:
-            await asyncio.wait((self._answer, self._death), timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            left = max(deadline - clock(), _LEAST_SECONDS)
+            done, _ = await asyncio.wait((self._answer, self._death), timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not self._answer.done():
                 child.kill()
@@ -134,7 +142,7 @@ class _Renderer:
             return self._answer.result()
         exit_ = await self._death
         log.warning("template process ended reason=%s", exit_.reason)
-        raise TemplateError(fault_of_death(exit_.status))
+        raise TemplateError(fault_of_death(exit_.status if done else -signal.SIGALRM))
 
     async def stop(self) -> None:
         """Ends the child."""

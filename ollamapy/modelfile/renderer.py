@@ -19,14 +19,14 @@ from ollamapy.errors import TemplateError
 from ollamapy.modelfile import gochat, jinjachat
 from ollamapy.wire.native import Message, Think, Tool
 
-MAX_CPU_SECONDS = 0.6
-MAX_SECONDS = 0.8
+MAX_CPU_SECONDS = 0.5
+MAX_SECONDS = 0.7
 MAX_MEMORY_BYTES = 1 << 29
 
 
 WHAT_TO_DO = "a prompt is due in milliseconds: mend the template, or create the model anew with a TEMPLATE of your own"
 _DEATHS = {
-    -signal.SIGALRM: f"it did not finish within {MAX_SECONDS:g} s",
+    -signal.SIGALRM: "it did not finish in time",
     -signal.SIGKILL: "the system ended its process, perhaps for want of memory",
 }
 
@@ -64,11 +64,12 @@ RenderRequest = RenderJinja | RenderGo
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """The text, or the error that came instead."""
+    """The text, or the error that came instead, and whether it came of a bound on time."""
 
     id: int
     text: str = ""
     error: str = ""
+    is_overtime: bool = False
 
 
 class _OutOfTime(BaseException):
@@ -89,7 +90,7 @@ def answer(request: RenderRequest) -> Rendered:
         return Rendered(request.id, error=error.message)
     except _OutOfTime:
         text = f"chat template: it took more than {MAX_CPU_SECONDS:g} s of processor time; {WHAT_TO_DO}"
-        return Rendered(request.id, error=text)
+        return Rendered(request.id, error=text, is_overtime=True)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
