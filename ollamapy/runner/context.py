@@ -10,6 +10,7 @@ from ollamapy.units import KV_TYPE_BITS
 from ollamapy.wire.runner import Load
 
 _MAX_SLOTS = 256
+_MAX_PARALLEL = 192
 _NUM_KEPT = 32
 """Slots for prefixes that no running sequence holds; all prefixes of one beginning need one each."""
 _MAX_RECURRENT_SLOTS = 8
@@ -44,7 +45,7 @@ def open_context(request: Load, model: Any) -> Any:
 
 def num_parallel(request: Load, model: Any) -> int:
     """How many sequences may decode together."""
-    return min(request.num_parallel, _MAX_RECURRENT_SLOTS if _has_states(model) else _MAX_SLOTS)
+    return min(request.num_parallel, _MAX_RECURRENT_SLOTS if _has_states(model) else _MAX_PARALLEL)
 
 
 def can_cut(model: Any) -> bool:

@@ -10,7 +10,9 @@ Switches in the GGUF file's metadata slow it down or break it on purpose: `echo.
 import os
 import signal
 import struct
+import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -62,6 +64,7 @@ class EchoModel:
             vram_bytes=0,
             can_shift=True,
             adds_bos=False,
+            identity="echo",
         )
         self._slots: dict[int, dict[int, int]] = {}
         self._cells: dict[int, int] = {}
@@ -71,6 +74,7 @@ class EchoModel:
         self._step_seconds = float(switches.get("step_seconds", 0.0))
         self._token_seconds = float(switches.get("token_seconds", 0.0))
         self._fault = fault
+        self._abort = threading.Event()
 
     def tokenize(self, text: str, add_special: bool) -> list[int]:
         return [*text.encode(), *([END_OF_PROMPT] if add_special else [])]
@@ -98,7 +102,9 @@ class EchoModel:
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
         num_tokens = sum(len(chunk.tokens) for chunk in chunks)
         _strike(self._fault, "prefill" if num_tokens > len(chunks) else "decode")
-        time.sleep(self._step_seconds + self._token_seconds * num_tokens)
+        if self._abort.wait(self._step_seconds + self._token_seconds * num_tokens):
+            self._abort.clear()
+            return Decoded.ABORTED
         if len(self._cells) + num_tokens > self.info.pool_tokens:
             return Decoded.NO_ROOM
         self._rows = []
@@ -126,6 +132,9 @@ class EchoModel:
     def next_token(self, row: int) -> int:
         return self._rows[row]
 
+    def abort(self) -> None:
+        self._abort.set()
+
     def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob:
         text = self.piece(token)
         alternative = TokenLogprob(text.decode("utf-8", "replace"), 0.0, tuple(text))
@@ -148,6 +157,20 @@ class EchoModel:
         assert not shared.keys() & self._slots.get(target, {}).keys(), "positions must be empty"
         self._slots.setdefault(target, {}).update(shared)
         self._holds.update(shared.values())
+
+    def save(self, slot: int, start: int, end: int) -> bytes:
+        return array("i", [start, *self.held(slot)[start:end]]).tobytes()
+
+    def restore(self, slot: int, start: int, end: int, data: bytes) -> bool:
+        first, *tokens = array("i", data) if len(data) % 4 == 0 and data else [0]
+        if first > start or first + len(tokens) != end or len(self._cells) + end - start > self.info.pool_tokens:
+            return False
+        self.remove(slot, start, -1)
+        held = self._slots.setdefault(slot, {})
+        assert len(held) == start, "positions must follow each other"
+        for position in range(start, end):
+            self._put(held, position, tokens[position - first])
+        return True
 
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         held = self._slots[slot]

@@ -5,24 +5,29 @@ Arrays of the batch are allocated once; samplers are native, so nothing here cos
 """
 
 import ctypes
+import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import llama_cpp.llama_cpp as native
 import numpy as np
 import numpy.typing as npt
 
 from ollamapy.errors import InvalidInput, LoadFailed
-from ollamapy.runner.batch import Batch
+from ollamapy.runner.abort import Abort
+from ollamapy.runner.batch import Batch, pointer
 from ollamapy.runner.chain import Chains
 from ollamapy.runner.context import can_cut, kv_bytes, num_parallel, open_context
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
 from ollamapy.runner.sampler import Grammars, GrammarSampler, LlamaSampler, Logits
 from ollamapy.runner.weights import gpu_share, open_model
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
+
+_ABORTED = 2
 
 
 def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
@@ -50,6 +55,7 @@ class LlamaModel:
         self._batch = Batch(native.llama_n_batch(context))
         self._logits = Logits(context, self._batch, self._num_vocab)
         self._chains = Chains(self._vocab)
+        self._abort = Abort(context)
         self._grammars = Grammars(self._vocab)
         self._pieces: dict[int, bytes] = {}
         self._warm_up()
@@ -63,7 +69,8 @@ class LlamaModel:
             num_ctx_train=native.llama_model_n_ctx_train(model),
             pool_tokens=pool_tokens,
             num_parallel=num_parallel(request, model),
-            num_slots=native.llama_n_seq_max(context),
+            num_slots=native.llama_n_seq_max(context) - int(can_cut(model)),
+            identity=_identity(request),
             max_batch=native.llama_n_batch(context),
             size_bytes=size_bytes,
             vram_bytes=int(size_bytes * gpu_share(request, model)),
@@ -136,11 +143,17 @@ class LlamaModel:
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
         code = native.llama_decode(self._context, self._batch.fill(chunks))
+        if code == _ABORTED:
+            self._abort.release()
+            return Decoded.ABORTED
         if code == 0:
             return Decoded.OK
         if code == 1:
             return Decoded.NO_ROOM
         raise RuntimeError(f"llama_decode failed with code {code}")
+
+    def abort(self) -> None:
+        self._abort.pull()
 
     def sampler(
         self,
@@ -159,7 +172,7 @@ class LlamaModel:
             raise
         allowed = self._speakable.copy()
         allowed[list(specials)] = True
-        return GrammarSampler(self._logits, chain, grammar, allowed)
+        return GrammarSampler(self._logits, chain, grammar, allowed, self._grammars.narrow)
 
     @cached_property
     def _speakable(self) -> npt.NDArray[np.bool_]:
@@ -177,16 +190,18 @@ class LlamaModel:
         return self._logits.row(row)
 
     def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob:
-        logits = self.logits(row).astype(np.float64)
-        logits -= logits.max()
-        logprobs = logits - np.log(np.exp(logits).sum())
-        best = np.argpartition(logprobs, -num_top)[-num_top:] if num_top else np.empty(0, np.int64)
-        top = sorted(best.tolist(), key=lambda index: -logprobs[index])
-        return self._named(token, logprobs, tuple(self._named(index, logprobs) for index in top))
+        """Of the model's own probabilities, which no option has touched."""
+        logits = self.logits(row)
+        highest = logits.max()
+        log_sum = float(highest) + math.log(float(np.exp(logits - highest).sum(dtype=np.float64)))
+        best = np.argpartition(logits, -num_top)[-num_top:] if num_top else np.empty(0, np.int64)
+        top = sorted(best.tolist(), key=lambda index: -logits[index])
+        named = tuple(self._named(index, float(logits[index]) - log_sum) for index in top)
+        return self._named(token, float(logits[token]) - log_sum, named)
 
-    def _named(self, token: int, logprobs: npt.NDArray[np.float64], top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+    def _named(self, token: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
         data = self._raw_piece(token, special=True)
-        return TokenLogprob(data.decode("utf-8", "replace"), float(logprobs[token]), tuple(data), top)
+        return TokenLogprob(data.decode("utf-8", "replace"), logprob, tuple(data), top)
 
     def set_threads(self, count: int) -> None:
         native.llama_set_n_threads(self._context, count, count)
@@ -199,6 +214,37 @@ class LlamaModel:
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         native.llama_memory_seq_cp(self._memory, source, target, start, end)
 
+    def save(self, slot: int, start: int, end: int) -> bytes:
+        if not self.info.can_cut:
+            return self._state(slot)
+        self.copy(slot, self._spare, start, end)
+        data = self._state(self._spare)
+        self.remove(self._spare, 0, -1)
+        return data
+
+    def _state(self, slot: int) -> bytes:
+        data = np.empty(native.llama_state_seq_get_size(self._context, slot), np.uint8)
+        size = native.llama_state_seq_get_data(self._context, pointer(data, ctypes.c_uint8), data.size, slot)
+        return data[:size].tobytes()
+
+    def restore(self, slot: int, start: int, end: int, data: bytes) -> bool:
+        if not self.info.can_cut:
+            return self._set_state(slot, data)
+        is_done = self._set_state(self._spare, data)
+        if is_done:
+            self.copy(self._spare, slot, start, end)
+        self.remove(self._spare, 0, -1)
+        return is_done
+
+    def _set_state(self, slot: int, data: bytes) -> bool:
+        source = np.frombuffer(data, np.uint8)
+        return bool(native.llama_state_seq_set_data(self._context, pointer(source, ctypes.c_uint8), source.size, slot))
+
+    @property
+    def _spare(self) -> int:
+        """A slot that only `save` and `restore` use: llama.cpp reads and writes the state of whole sequences."""
+        return self.info.num_slots
+
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         native.llama_memory_seq_add(self._memory, slot, start, end, delta)
 
@@ -206,3 +252,8 @@ class LlamaModel:
         self._grammars.close()
         native.llama_free(self._context)
         native.llama_model_free(self._model)
+
+
+def _identity(request: Load) -> str:
+    """What decides, besides the weights, what the bytes of a saved state mean."""
+    return f"llama {llama_cpp.__version__} {request.kv_type} flash {request.flash_attention}"

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.model import Chunk, Decoded, Model, Sampler
 from ollamapy.runner.pace import Pace
-from ollamapy.runner.prefix import Copy, PrefixTree, Remove
+from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
 from ollamapy.runner.scheduler import Planned, Scheduler, Step
 from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate, ThinkingSampler
 from ollamapy.runner.threads import IdleCores, ThreadControl
+from ollamapy.runner.tiers import Tiers
 from ollamapy.runner.whole import WholePrefixes
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
 
@@ -49,9 +50,10 @@ Send = Callable[[list[Event]], None]
 class Loop:
     """Runs until `Closed` arrives. `send` gets the events of a step in one list."""
 
-    def __init__(self, model: Model, send: Send) -> None:
+    def __init__(self, model: Model, send: Send, tiers: Tiers | None = None) -> None:
         info = model.info
         self._model = model
+        self._tiers = tiers
         self._send = send
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._scheduler = Scheduler(
@@ -59,6 +61,7 @@ class Loop:
             num_parallel=info.num_parallel,
             max_batch=info.max_batch,
             cache=PrefixTree(info.num_slots) if info.can_cut else WholePrefixes(info.num_slots),
+            reach=tiers.reach if tiers else None,
         )
         self._pace = Pace(info.max_batch)
         self._threads = ThreadControl(info.max_threads)
@@ -72,10 +75,11 @@ class Loop:
         self._inbox.put(message)
 
     def run(self) -> None:
-        """Serves until Closed."""
+        """Serves until Closed, then saves what is worth it."""
         while True:
             self._take_messages()
             if self._is_closed:
+                self._save()
                 return
             started = time.perf_counter()
             step = self._scheduler.next_step(self._pace.budget(self._scheduler.num_decoding))
@@ -86,6 +90,13 @@ class Loop:
                 self._send([self._meter.take()])
                 if self._scheduler.is_idle:
                     self._scheduler.check()
+
+    def _save(self) -> None:
+        """What running sequences have computed is saved too; nobody waits for their answers any more."""
+        for sequence in list(self._scheduler.running):
+            self._release(sequence, keep=True)
+        if self._tiers:
+            self._tiers.save(self._scheduler.cache.holders())
 
     def _flush(self) -> None:
         if self._events:
@@ -205,6 +216,10 @@ class Loop:
                     self._model.copy(source, target, start, end)
                 case Remove(slot, start, end):
                     self._model.remove(slot, start, end)
+                case Spill() if self._tiers:
+                    self._tiers.spill(move)
+                case Restore() if self._tiers:
+                    self._tiers.restore(move)
 
     def _adapt_threads(self, now: float, wall_seconds: float, cpu_seconds: float) -> None:
         if self._threads.max_threads == 1:

@@ -27,6 +27,8 @@ class Decoded(Enum):
 
     OK = "ok"
     NO_ROOM = "no room"
+    ABORTED = "aborted"
+    """`abort` ended it; any part of its chunks may be computed, so their positions must be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class ModelInfo:
     vram_bytes: int
     can_shift: bool
     adds_bos: bool
+    identity: str = ""
+    """All but the weights that decides what saved cells mean: build, types, layout."""
     can_cut: bool = True
     """A slot may share, and let go of, any part of its cells; else all or nothing."""
     max_threads: int = 1
@@ -97,6 +101,14 @@ class Model(Protocol):
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
         """Computes the chunks in one batch. Row k of the logits belongs to the k-th chunk that wants output."""
 
+    def abort(self) -> None:
+        """Ends the step that runs, or else the next one, as soon as may be. Any thread may call it.
+
+        `decode` then answers ABORTED: the loop removes the positions of every chunk of that step from `start` on and
+        plans anew, so whoever was in the step loses no more than it. Worth it when the pipe closes, and when the
+        sequence that somebody cancels has a long prefill in the step and no stream waits beside it.
+        """
+
     def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob: ...
 
     def remove(self, slot: int, start: int, end: int) -> bool:
@@ -104,6 +116,15 @@ class Model(Protocol):
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Lets slot `target` share the cells of `source` at [start, end)."""
+
+    def save(self, slot: int, start: int, end: int) -> bytes:
+        """What the cells [start, end) of a slot hold, in the engine's own form; empty when it cannot say."""
+
+    def restore(self, slot: int, start: int, end: int, data: bytes) -> bool:
+        """Puts into the empty cells [start, end) of a slot what `save` gave for them, or for more before `start`.
+
+        False when the data does not fit. An engine that cannot cut replaces all that the slot holds.
+        """
 
     def move(self, slot: int, start: int, end: int, delta: int) -> None:
         """Adds `delta` to the positions [start, end) of a slot."""

@@ -45,7 +45,17 @@ class Spill:
     start: int
 
 
-Move = Copy | Remove | Spill
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The cells of `slot` from `start` on come back from the tiers below; `tokens` is all that the slot holds then."""
+
+    scope: str
+    slot: int
+    tokens: list[int]
+    start: int
+
+
+Move = Copy | Remove | Spill | Restore
 
 
 def num_shared(tokens: Sequence[int], others: Sequence[int], at: int, end: int) -> int:
@@ -176,6 +186,11 @@ class PrefixTree:
             self._free_covered(child)
             node = child
         self._tips[slot] = node
+
+    def restore(self, slot: int, tokens: Sequence[int], end: int) -> None:
+        """As `extend`, for cells that come from the tiers below."""
+        self._moves.append(Restore(self._tips[slot].scope, slot, list(tokens[:end]), self.length(slot)))
+        self.extend(slot, tokens, end)
 
     def cut(self, slot: int, start: int) -> bool:
         """Takes the cells of a running slot from `start` on out of the books.

@@ -13,7 +13,7 @@ books would let the youngest in again at once.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ollamapy.runner.prefix import PrefixTree, num_shared
@@ -53,18 +53,23 @@ class Step:
 
 
 Cache = PrefixTree | WholePrefixes
+Reach = Callable[[str, list[int], int, int], int]
+"""How much of the first `end` tokens (scope, tokens, end, length) can be had from below when `length` are there."""
 
 
 class Scheduler:
     """Owns the queue and the running set. `pool_tokens` cells are shared by all running sequences and the cache."""
 
-    def __init__(self, *, pool_tokens: int, num_parallel: int, max_batch: int, cache: Cache) -> None:
+    def __init__(
+        self, *, pool_tokens: int, num_parallel: int, max_batch: int, cache: Cache, reach: Reach | None = None
+    ) -> None:
         assert 1 <= num_parallel <= cache.num_slots, "every running sequence needs a slot"
         assert num_parallel <= max_batch, "every running sequence needs a place in the batch"
         self.pool_tokens = pool_tokens
         self.num_parallel = num_parallel
         self.max_batch = max_batch
         self.cache = cache
+        self.reach = reach or (lambda scope, tokens, end, length: length)
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self._is_tight = False
@@ -224,13 +229,21 @@ class Scheduler:
         self.waiting.remove(sequence)
         sequence.stage = Stage.RUNNING
         sequence.slot = self.cache.open(sequence.request.scope, sequence.tokens, len(sequence.tokens) - 1)
-        sequence.num_computed = self.cache.length(sequence.slot)
-        if sequence.num_cached is None:
-            sequence.num_cached = sequence.num_computed
         self.running.append(sequence)
         num_missing = self._num_used() + len(self.running) - self.pool_tokens
         if num_missing > 0:
             self.cache.evict(max(num_missing, _LEAST_EVICTED))
+        self._restore(sequence)
+        sequence.num_computed = self.cache.length(sequence.slot)
+        if sequence.num_cached is None:
+            sequence.num_cached = sequence.num_computed
+
+    def _restore(self, sequence: Sequence) -> None:
+        """Takes what the tiers below have more of its tokens than the pool."""
+        slot, scope, tokens = sequence.slot, sequence.request.scope, sequence.tokens
+        end = self.reach(scope, tokens, len(tokens) - 1, self.cache.length(slot))
+        if end > self.cache.length(slot):
+            self.cache.restore(slot, tokens, end)
 
     def _awaits_prefill(self, sequence: Sequence) -> bool:
         """True while a running prompt gets to where the two part, if that is further than the cache reaches."""

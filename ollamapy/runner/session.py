@@ -13,6 +13,7 @@ from ollamapy.errors import InvalidInput
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
 from ollamapy.runner.loop import Closed, Loop, Submission
 from ollamapy.runner.model import Model, ModelInfo
+from ollamapy.runner.tiers import open_tiers
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
@@ -90,7 +91,7 @@ class Generation:
 
     def __init__(self, request: Load, model: Model, send: Send) -> None:
         self._request, self._model, self._send = request, model, send
-        self._loop = Loop(model, send)
+        self._loop = Loop(model, send, open_tiers(request, model))
 
     def ready(self) -> Ready:
         return _ready(self._request, self._model.info, can_shift=self._model.info.can_shift)

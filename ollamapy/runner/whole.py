@@ -7,15 +7,13 @@ that goes on where a holder ends. Cells that two slots share are counted twice, 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ollamapy.runner.prefix import Copy, Move, Remove, Spill
+from ollamapy.runner.prefix import Copy, Move, Remove, Restore, Spill
 
 
 @dataclass(slots=True)
 class _Entry:
     scope: str
     tokens: list[int]
-    is_shared: bool
-    """Some of its cells are another slot's too, or were."""
 
 
 class WholePrefixes:
@@ -72,7 +70,7 @@ class WholePrefixes:
         """A slot for a sequence that begins with `tokens`: it goes on where the longest holder among them ends."""
         source = self._find(scope, tokens, end)
         slot = self._take_slot(source)
-        entry = _Entry(scope, [], False)
+        entry = _Entry(scope, [])
         self._entries[slot] = entry
         if source in self._holders:  # it is still there
             self._share(source, slot)
@@ -83,27 +81,26 @@ class WholePrefixes:
         """Adds what a running slot has computed: `tokens[:end]` is all that it holds."""
         self._set(self._entries[slot], tokens[:end])
 
+    def restore(self, slot: int, tokens: Sequence[int], end: int) -> None:
+        """As `extend`, for a state that comes from the tiers below."""
+        self._moves.append(Restore(self._entries[slot].scope, slot, list(tokens[:end]), self.length(slot)))
+        self.extend(slot, tokens, end)
+
     def checkpoint(self, slot: int) -> None:
         """Keeps the state of a running slot as it is now, if there is a slot for it."""
         if not (self._free or self._holders):
             return
         kept, entry = self._take_slot(None), self._entries[slot]
-        held = self._entries[kept] = _Entry(entry.scope, [], True)
+        held = self._entries[kept] = _Entry(entry.scope, [])
         self._share(slot, kept)
         self._set(held, entry.tokens)
         self._keep(kept)
 
     def cut(self, slot: int, start: int) -> bool:
-        """Takes the cells of a running slot out of the books.
-
-        True: they are its own. False: others hold some of them, so the slot lost them all.
-        """
-        entry = self._entries[slot]
-        self._set(entry, [])
-        if entry.is_shared:
-            self._moves.append(Remove(slot))
-        is_own, entry.is_shared = not entry.is_shared, False
-        return is_own
+        """Takes a running slot out of the books: nothing can be cut out of it, so it loses all that it holds."""
+        self._set(self._entries[slot], [])
+        self._moves.append(Remove(slot))
+        return False
 
     def close(self, slot: int, *, keep: bool = True) -> None:
         """The sequence in `slot` has ended: its state is kept while there is room, or goes at once."""
@@ -156,7 +153,6 @@ class WholePrefixes:
 
     def _share(self, source: int, target: int) -> None:
         self._moves.append(Copy(source, target, 0, self.length(source)))
-        self._entries[source].is_shared = self._entries[target].is_shared = True
 
     def _set(self, entry: _Entry, tokens: Sequence[int]) -> None:
         self.num_cells += len(tokens) - len(entry.tokens)

@@ -16,6 +16,7 @@ from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.loop import Closed, Loop, Message, Submission
 from ollamapy.runner.model import Chunk, Decoded, Sampler
 from ollamapy.runner.scheduler import Step
+from ollamapy.runner.tiers import Tiers
 from ollamapy.wire.runner import (
     Cancel,
     Event,
@@ -141,6 +142,7 @@ def serve(
     requests: Sequence[Generate],
     *,
     later: Mapping[int, Sequence[Message]] | None = None,
+    tiers: Tiers | None = None,
 ) -> Served:
     """Runs `requests` until each has its answer. `later` holds messages that arrive before the step of that number.
 
@@ -158,7 +160,7 @@ def serve(
         if all(answer.end for answer in served.answers.values()):
             loop.put(Closed())
 
-    loop = Loop(model, send)
+    loop = Loop(model, send, tiers)
     loop._inbox = _Inbox()
     books = loop._scheduler
     next_step = books.next_step

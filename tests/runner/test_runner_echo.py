@@ -92,6 +92,7 @@ def test_removed_positions_are_free_and_forgotten() -> None:
     next_tokens(echo, Chunk(0, 0, tokens, True))
 
     assert echo.remove(0, 1, 5)
+    echo.move(0, 5, 7, -4)
     assert next_tokens(echo, Chunk(0, 3, [ord("a")], True)) == [ord("f")]
 
 
