@@ -8,11 +8,13 @@ import msgspec
 from aiohttp import web
 
 from ollamapy.actions import chat as chat_action
+from ollamapy.actions import embed as embed_action
 from ollamapy.actions import generate as generate_action
 from ollamapy.actions import list as list_action
+from ollamapy.actions import rerank as rerank_action
 from ollamapy.actions import show as show_action
 from ollamapy.dialects.body import decode
-from ollamapy.dialects.openai import chat, completion, embeddings, errors, models, responses
+from ollamapy.dialects.openai import chat, completion, embeddings, errors, models, rerank, responses
 from ollamapy.dialects.openai.chat import Envelope
 from ollamapy.dialects.openai.response_stream import ResponseStream
 from ollamapy.errors import Error, Unsupported
@@ -49,6 +51,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/v1/chat/completions", chat_completions)
     router.add_post("/v1/completions", completions)
     router.add_post("/v1/embeddings", embed)
+    router.add_post("/v1/rerank", rank)
     router.add_post("/v1/responses", create_response)
     router.add_post("/v1/audio/transcriptions", not_yet)
     router.add_get("/v1/models", list_models, allow_head=False)
@@ -88,8 +91,15 @@ async def create_response(request: web.Request) -> web.StreamResponse:
 
 
 async def embed(request: web.Request) -> web.Response:
-    embeddings.request_of(await _decoded(request, wire.EmbeddingRequest))
-    raise Unsupported("embeddings are not supported yet")
+    wanted = await _decoded(request, wire.EmbeddingRequest)
+    vectors = await embed_action.embed(services(request), embeddings.request_of(wanted))
+    return reply.plain(embeddings.embeddings_of(wanted, vectors))
+
+
+async def rank(request: web.Request) -> web.Response:
+    wanted = await _decoded(request, wire.RerankRequest)
+    native = rerank.request_of(wanted)
+    return reply.plain(rerank.answer_of(wanted, native, await rerank_action.rerank(services(request), native)))
 
 
 async def not_yet(request: web.Request) -> web.Response:

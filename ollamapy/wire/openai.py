@@ -1,4 +1,4 @@
-"""Requests and responses of OpenAI's `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/models`.
+"""Requests and responses of `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/rerank`, `/v1/models`.
 
 In requests null is absent, unknown fields are ignored. In responses a field without a default is always sent, the
 others are left out when empty. `wire/responses.py` has `/v1/responses`.
@@ -253,11 +253,47 @@ class EmbeddingUsage(msgspec.Struct, frozen=True):
     total_tokens: int
 
 
-class EmbeddingList(msgspec.Struct, frozen=True):
+class EmbeddingList(_Answer, frozen=True):
+    """`prompt_dropped_count` tokens of the inputs were cut off to make them fit."""
+
     object: Literal["list"]
     data: tuple[Embedding, ...]
     model: str
     usage: EmbeddingUsage
+    prompt_dropped_count: int = 0
+
+
+class RerankRequest(ExtraFields, frozen=True, kw_only=True):
+    """Cohere's and Jina's. A document is a text, or an object with one."""
+
+    model: str | None = None
+    query: str | None = None
+    documents: tuple[Any, ...] | None = None
+    top_n: int | None = None
+    return_documents: bool | None = None
+
+
+class RankedText(msgspec.Struct, frozen=True):
+    text: str
+
+
+class RankedDocument(_Answer, frozen=True):
+    """`index` is the document's place in the request."""
+
+    index: int
+    relevance_score: float
+    document: RankedText | None = None
+
+
+class RerankUsage(msgspec.Struct, frozen=True):
+    total_tokens: int
+
+
+class RerankAnswer(_Answer, frozen=True):
+    model: str
+    results: tuple[RankedDocument, ...]
+    usage: RerankUsage
+    prompt_dropped_count: int = 0
 
 
 class ErrorBody(_Answer, frozen=True):

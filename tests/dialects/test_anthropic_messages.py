@@ -65,7 +65,12 @@ def result(content: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_a_message_becomes_native_ones(message: dict[str, Any], expected: list[Message]) -> None:
-    assert list(native(messages=[message]).messages) == expected
+    assert list(native(messages=[*HI, message]).messages) == [Message("user", "hi"), *expected]
+
+
+def test_messages_of_which_nothing_is_left_are_none() -> None:
+    with pytest.raises(InvalidInput, match="messages is required"):
+        native(system="be kind", messages=[{"role": "user", "content": ""}])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from fakes.plain import plain
 
 from ollamapy.dialects.body import decode
-from ollamapy.dialects.openai import completion, embeddings, errors, models
+from ollamapy.dialects.openai import completion, embeddings, errors, models, rerank
 from ollamapy.dialects.openai.chat import Envelope
 from ollamapy.dialects.openai.completion import CompletionStream
 from ollamapy.errors import Busy, Error, InvalidInput, NotFound, Unsupported
@@ -22,9 +22,11 @@ from ollamapy.wire.native import (
     GenerateResponse,
     ListedModel,
     ListResponse,
+    RerankResponse,
+    RerankResult,
     ShowResponse,
 )
-from ollamapy.wire.openai import CompletionRequest, EmbeddingRequest
+from ollamapy.wire.openai import CompletionRequest, EmbeddingRequest, RerankRequest
 
 ENVELOPE = Envelope("cmpl-7", 1700000000, "m")
 DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
@@ -203,6 +205,36 @@ def test_vectors_come_as_numbers_or_as_base64() -> None:
     }
     assert isinstance(packed.data[0].embedding, str)
     assert struct.unpack("<2f", base64.b64decode(packed.data[0].embedding)) == (0.5, -1.0)
+
+
+def test_inputs_that_were_cut_are_said() -> None:
+    answer = EmbedResponse("m", ((1.0,),), prompt_dropped_count=3)
+
+    assert plain(embeddings.embeddings_of(embedding(), answer))["prompt_dropped_count"] == 3
+
+
+def ranking(**fields: Any) -> RerankRequest:
+    return decode(json.dumps({"model": "m", "query": "q", **fields}).encode(), RerankRequest)
+
+
+def test_documents_to_rank_are_texts_or_hold_one() -> None:
+    native = rerank.request_of(ranking(documents=["a", {"text": "b"}], top_n=1, options={"num_ctx": 9}))
+
+    assert (native.documents, native.top_n, native.options) == (("a", "b"), 1, {"num_ctx": 9})
+    with pytest.raises(InvalidInput, match=r'documents\[1\] must be a text or {"text": a text}'):
+        rerank.request_of(ranking(documents=["a", {"title": "b"}]))
+
+
+@pytest.mark.parametrize("has_documents", [False, True])
+def test_a_ranking_has_the_documents_when_they_are_asked_for(has_documents: bool) -> None:
+    wanted = ranking(documents=["a", "b"], return_documents=has_documents)
+    answer = RerankResponse("m", (RerankResult(1, 2.5), RerankResult(0, -1.0)), prompt_eval_count=7)
+    found = plain(rerank.answer_of(wanted, rerank.request_of(wanted), answer))
+
+    texts = [{"document": {"text": text}} if has_documents else {} for text in ("b", "a")]
+    scores = [{"index": 1, "relevance_score": 2.5}, {"index": 0, "relevance_score": -1.0}]
+    results = [score | text for score, text in zip(scores, texts, strict=True)]
+    assert found == {"model": "m", "results": results, "usage": {"total_tokens": 7}}
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,16 @@ def test_a_response_tells_reasoning_apart(client: openai.OpenAI, thinker: str) -
         assert (thought.type, thought.summary[0].text, answer.output_text) == ("reasoning", "hm", "four")
 
 
+def test_texts_become_vectors(client: openai.OpenAI) -> None:
+    packed = client.embeddings.create(model="echo", input=["a", "b"])
+    plain = client.embeddings.create(model="echo", input="a", encoding_format="float")
+
+    assert [item.index for item in packed.data] == [0, 1]
+    assert plain.data[0].embedding == pytest.approx(packed.data[0].embedding)
+    assert sum(value * value for value in plain.data[0].embedding) == pytest.approx(1)
+    assert plain.usage.total_tokens > 0
+
+
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     assert "echo:latest" in [model.id for model in client.models.list()]
     assert client.models.retrieve("echo").id == "echo"

@@ -36,6 +36,8 @@ def _prompt_of(wanted: CountRequest) -> ChatRequest:
     if not wanted.messages:
         raise InvalidInput("messages is required")
     messages = messages_of(wanted)
+    if all(message.role == "system" for message in messages):
+        raise InvalidInput("messages is required", hint="give one that has a text, an image, a call or a result")
     tools = tools_of(wanted.tools)
     kind = wanted.tool_choice.type if wanted.tool_choice else "auto"
     return ChatRequest(

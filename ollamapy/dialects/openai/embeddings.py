@@ -45,7 +45,13 @@ def embeddings_of(wanted: EmbeddingRequest, answer: EmbedResponse) -> EmbeddingL
         for index, vector in enumerate(answer.embeddings)
     )
     usage = EmbeddingUsage(answer.prompt_eval_count, answer.prompt_eval_count)
-    return EmbeddingList("list", data, wanted.model or "", usage)
+    return EmbeddingList(
+        object="list",
+        data=data,
+        model=wanted.model or "",
+        usage=usage,
+        prompt_dropped_count=answer.prompt_dropped_count,
+    )
 
 
 def _packed(vector: Sequence[float]) -> str:
