@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ollamapy import units
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput
-from ollamapy.server import anthropic, care, dialect, guard, incoming, native, openai, registry, reply, stream
+from ollamapy.server import anthropic, care, dialect, guard, incoming, native, openai, openapi, registry, reply, stream
 from ollamapy.server.guard import Go, Hosts, Origins, Stop
 from ollamapy.server.stream import RUNNING, Running
 
@@ -45,6 +45,7 @@ def build_app(services: Services) -> web.Application:
     native.add_routes(app.router)
     openai.add_routes(app.router)
     anthropic.add_routes(app.router)
+    openapi.add_routes(app.router)
     care.add_routes(app.router)
     registry.add_routes(app.router)
     return app

@@ -96,6 +96,7 @@ class CallItem(msgspec.Struct, frozen=True):
 
 
 Item = ReasoningItem | MessageItem | CallItem
+"""Written only. Fields of this type are declared Any, because a union that can be read needs its `type` first."""
 
 
 class InputDetails(msgspec.Struct, frozen=True):
@@ -125,7 +126,7 @@ class AnsweredText(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer, or the empty one that a stream begins with."""
+    """A whole answer, or the empty one that a stream begins with. `output` holds Items."""
 
     id: str
     object: Literal["response"]
@@ -136,7 +137,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     previous_response_id: None = None
     instructions: str | None
-    output: tuple[Item, ...]
+    output: tuple[Any, ...]
     error: None = None
     tools: tuple[dict[str, Any], ...]
     tool_choice: Any
@@ -177,10 +178,10 @@ class ResponseEvent(Event, frozen=True):
 
 
 class ItemEvent(Event, frozen=True):
-    """`response.output_item.added` and `.done`."""
+    """`response.output_item.added` and `.done` of an Item."""
 
     output_index: int
-    item: Item
+    item: Any
 
 
 class PartEvent(Event, frozen=True):
