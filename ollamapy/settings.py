@@ -101,6 +101,8 @@ class Settings:
     go_template: bool | None = None
     """True: the Modelfile's TEMPLATE renders; False: the GGUF file's own; None: whichever can do more."""
     kv_cache_type: str = "f16"
+    snapshot_bytes: int = 2 << 30
+    """What the folder of saved prefixes may hold; 0 saves none."""
     log_level: int = logging.INFO
     nohistory: bool = False
     editor: str = "vi"
@@ -141,6 +143,11 @@ class Settings:
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
         )
+
+    @property
+    def snapshots(self) -> Path:
+        """Where runners save prefixes."""
+        return self.home / "cache" / "prefixes"
 
     @property
     def log_file(self) -> Path:

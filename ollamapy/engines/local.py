@@ -37,6 +37,9 @@ DIED = (
     "check ollama server logs for details"
 )
 
+_SAVE_SECONDS = 10.0
+"""How long a runner may take to end: it saves what it has computed."""
+
 log = logging.getLogger(__name__)
 
 
@@ -150,7 +153,7 @@ class LocalRunner:
         """Ends the child; whoever still waits for it gets RunnerDied."""
         self._is_stopping = True
         if self._child:
-            await self._child.stop()
+            await self._child.stop(_SAVE_SECONDS)
         if self._watcher:
             await self._watcher
 

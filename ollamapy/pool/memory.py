@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ollamapy.settings import Settings
 from ollamapy.units import KV_TYPE_BITS
@@ -19,6 +20,8 @@ _SHARED_CONTEXTS = 4
 _SHARED_TOKENS = 8192
 _KV_SHARE = 0.25
 """The part of the free memory that the KV pool may take by itself."""
+_HOST_SHARE = 0.1
+"""The part of it for prefixes that the pool has no room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,18 @@ def plan_load(
         flash_attention=settings.flash_attention if options.flash_attention is None else options.flash_attention,
         kv_type=kv_type,
         mode=mode,
+        **(_cache_plan(path, adapters, settings, free_bytes) if mode == "generate" else {}),
     )
+
+
+def _cache_plan(path: str, adapters: tuple[str, ...], settings: Settings, free_bytes: int) -> dict[str, Any]:
+    """The fields of a Load for prefixes outside the pool. Blobs are named by their digests."""
+    return {
+        "host_cache_bytes": int(free_bytes * _HOST_SHARE),
+        "snapshot_folder": str(settings.snapshots) if settings.snapshot_bytes else "",
+        "snapshot_key": " ".join(Path(name).name for name in (path, *adapters)),
+        "snapshot_bytes": settings.snapshot_bytes,
+    }
 
 
 def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: Options) -> bool:
