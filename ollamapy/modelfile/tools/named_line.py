@@ -61,8 +61,7 @@ class _Line:
         if self._is_first and text.startswith(self._syntax.mark):
             return Move(Found(), text[len(self._syntax.mark) :], self)
         line = _LINE.match(text, self._begin)
-        if not line:
-            return self._content_from(text)
+        assert line, "white space, a word and an end of line may all be missing"
         name, is_whole = line[1], line[2] is not None
         if is_whole and name == self._syntax.speaks and name:
             return Move(Found(), text[text.index("\n", line.end(1)) + 1 :], self._content)

@@ -76,6 +76,14 @@ def test_what_is_no_call_is_content_and_a_warning(body: str) -> None:
     assert warned(read(lfm2.new, text)) == (text, (), 1)
 
 
+def test_text_after_a_list_is_no_part_of_it() -> None:
+    assert warned(read(lfm2.new, "<|tool_call_start|>[get_time()] x<|tool_call_end|>"))[1:] == ((), 1)
+
+
+def test_a_backslash_at_the_end_of_a_piece_waits_for_its_letter() -> None:
+    assert read(llama3.new, r"[get_weather(city='a'] b')]").calls == (Call("get_weather", {"city": "a'] b"}),)
+
+
 def test_lfm2_writes_calls_between_marks() -> None:
     found = read(lfm2.new, f"Let me see.\n<|tool_call_start|>[{TWO}]<|tool_call_end|>\nDone.")
 
