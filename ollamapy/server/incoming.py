@@ -3,15 +3,36 @@
 from aiohttp import web
 
 from ollamapy.actions.services import Services
+from ollamapy.errors import InvalidInput
 
 SERVICES = web.AppKey("services", Services)
 
 
+MAX_ZSTD_BYTES = 20 << 20
+"""What a compressed body may grow to."""
+
+
 async def body(request: web.Request) -> bytes:
-    """The whole body. One that is too large is refused before it is read."""
+    """The whole body, decompressed. One that is too large is refused before it is read. Raises InvalidInput."""
     if request.content_length and request.content_length > request.client_max_size:
         raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length)
+    if request.headers.get("Content-Encoding", "").lower() == "zstd":
+        return await _from_zstd(request)
     return await request.read()
+
+
+async def _from_zstd(request: web.Request) -> bytes:
+    """The body as aiohttp decompresses it, piece by piece, so that a small one cannot grow without end."""
+    whole = bytearray()
+    try:
+        async for piece in request.content.iter_any():
+            whole += piece
+            if len(whole) > MAX_ZSTD_BYTES:
+                hint = f"it has more than {MAX_ZSTD_BYTES} bytes when it is decompressed"
+                raise InvalidInput("failed to decompress zstd body", hint=hint)
+    except web.RequestPayloadError as error:
+        raise InvalidInput("failed to decompress zstd body", hint="send zstd, or leave Content-Encoding out") from error
+    return bytes(whole)
 
 
 def services(request: web.Request) -> Services:

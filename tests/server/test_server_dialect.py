@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from fakes.gguf_files import tiny_model
 from fakes.served_app import Served, served, services_for, settings_for
@@ -133,3 +134,27 @@ def test_a_model_is_found_under_raw_and_encoded_slashes(api: Served) -> None:
         assert api.http.get(f"/v1/models/{name}").json()["owned_by"] == "library"
     missing = api.http.get("/v1/models/x/y")
     assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
+
+
+def zstd_frame(data: bytes) -> bytes:
+    """`data` as zstd keeps what it cannot make smaller: blocks of at most 128 KiB, as they are."""
+    blocks = [data[at : at + 131072] for at in range(0, len(data), 131072)] or [b""]
+    header = b"\x28\xb5\x2f\xfd" + b"\x00" + b"\x58"
+    return header + b"".join(
+        ((len(block) << 3) | (block is blocks[-1])).to_bytes(3, "little") + block for block in blocks
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        (zstd_frame(b'{"model": "x", "input": "hi"}'), 404, "model 'x' not found"),
+        (b"junk", 400, "failed to decompress zstd body"),
+        (zstd_frame(b" " * (21 << 20)), 400, "failed to decompress zstd body"),
+    ],
+)
+def test_a_body_may_be_compressed_with_zstd(api: Served, body: bytes, status: int, text: str) -> None:
+    with httpx.Client(base_url=api.http.base_url, trust_env=False) as http:  # a refusal in mid-body ends the connection
+        response = http.post("/v1/responses", content=body, headers={"Content-Encoding": "zstd"})
+
+    assert (response.status_code, response.json()["error"]["message"]) == (status, text)
