@@ -58,6 +58,7 @@ DOORS: dict[str, frozenset[str]] = {
     "runner.vocabulary": frozenset({"llama_cpp"}),
     "runner.embedder": frozenset({"llama_cpp"}),
     "runner.chain": frozenset({"llama_cpp"}),
+    "runner.abort": frozenset({"llama_cpp"}),
     "runner.context": frozenset({"llama_cpp"}),
     "runner.weights": frozenset({"llama_cpp"}),
 }
