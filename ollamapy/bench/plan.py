@@ -1,8 +1,8 @@
 """What a benchmark asks: how much, of how many clients, and the very words. Pure: the same numbers give the same texts.
 
 Lengths are in tokens, texts in words. Nobody here has a tokenizer, so a `Scale` is learnt from two prompts whose
-lengths the server reported. Every text differs from every other from its first word on, so that a server which keeps
-prefixes finds none but those that were asked for.
+lengths the server reported. Every text differs from every other from its first sentence on, so that a server which
+keeps prefixes finds none but those that were asked for.
 """
 
 from collections.abc import Sequence
@@ -106,9 +106,14 @@ def task(num_words: int, seed: str) -> Message:
 
 
 def words(count: int, seed: str) -> str:
-    """So many words, different ones for each seed."""
+    """So many words of simple sentences, others for each seed. Without sentences small models fall silent."""
     random = Random(seed)
-    return " ".join(random.choice(_WORDS) for _ in range(count))
+    sentences = (f"{_a(random)} is near the {_a(random)} and the {_a(random)}." for _ in range(-(-count // 8)))
+    return " ".join(" ".join(sentences).split()[:count])
+
+
+def _a(random: Random) -> str:
+    return random.choice(_WORDS)
 
 
 def parse_clients(text: str) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ def test_the_same_numbers_give_the_same_texts() -> None:
 
 def test_no_two_questions_begin_alike() -> None:
     asked = {
-        " ".join(Script(Workload(), SCALE, name, run).question(client, turn).content.split()[:6])
+        " ".join(Script(Workload(), SCALE, name, run).question(client, turn).content.split()[:12])
         for name in ("a", "b")
         for run in range(3)
         for client in range(16)
