@@ -9,17 +9,22 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from ollamapy.actions import inference, lookup
 from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Timing
 from ollamapy.actions.services import Services
+from ollamapy.engines.base import Runner
 from ollamapy.errors import Error, InvalidInput, NotFound
 from ollamapy.pool.memory import DEFAULT_NUM_CTX
 from ollamapy.units import parse_keep_alive
 from ollamapy.weights.gguf import GgufFile
 from ollamapy.wire.native import EmbeddingsRequest, EmbeddingsResponse, EmbedRequest, EmbedResponse
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Embed
+from ollamapy.wire.runner import Embed, Embedding
+
+_PART_TEXTS = 256
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +51,7 @@ async def embed(services: Services, request: EmbedRequest) -> EmbedResponse:
             truncate=request.truncate is not False,
             dimensions=request.dimensions,
         )
-        found = await runner.embed(wanted)
+        found = await vectors(runner, wanted)
     log_dropped(subject, found.num_dropped)
     return EmbedResponse(
         request.model,
@@ -73,6 +78,21 @@ async def embeddings(services: Services, request: EmbeddingsRequest) -> Embeddin
         except InvalidInput as error:
             raise Error(error.message, hint=error.hint) from error
     return EmbeddingsResponse(found.vectors[0])
+
+
+async def vectors(runner: Runner, wanted: Embed) -> Embedding:
+    """What the runner makes of all texts. They go in parts, so that nobody else's request waits for a large one."""
+    starts = range(0, len(wanted.texts), _PART_TEXTS)
+    parts = [
+        await runner.embed(msgspec.structs.replace(wanted, texts=wanted.texts[start : start + _PART_TEXTS]))
+        for start in starts
+    ]
+    return Embedding(
+        id=0,
+        vectors=tuple(vector for part in parts for vector in part.vectors),
+        num_prompt=sum(part.num_prompt for part in parts),
+        num_dropped=sum(part.num_dropped for part in parts),
+    )
 
 
 def _texts(value: Any) -> tuple[str, ...]:

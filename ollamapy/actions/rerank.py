@@ -1,7 +1,7 @@
 """`POST /api/rerank`: how well each of some documents answers a query. For models that pool to a rank."""
 
 from ollamapy.actions import inference
-from ollamapy.actions.embed import context_of, log_dropped, resolve
+from ollamapy.actions.embed import context_of, log_dropped, resolve, vectors
 from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Timing
 from ollamapy.actions.services import Services
@@ -33,7 +33,7 @@ async def rerank(services: Services, request: RerankRequest) -> RerankResponse:
             normalise=False,
             query=request.query,
         )
-        found = await runner.embed(wanted)
+        found = await vectors(runner, wanted)
     log_dropped(subject, found.num_dropped)
     results = [RerankResult(index, scores[0]) for index, scores in enumerate(found.vectors)]
     results.sort(key=lambda result: -result.relevance_score)

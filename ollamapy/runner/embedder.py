@@ -22,7 +22,7 @@ from ollamapy.wire.runner import Load
 
 MAX_INPUTS = 64
 """Inputs that share a step."""
-STEP_TOKENS = 512
+STEP_TOKENS = 256
 """Tokens of inputs that share a step: attention looks at all of them, so more would cost more than they save."""
 _FLASH = {None: -1, False: 0, True: 1}
 

@@ -24,6 +24,8 @@ Vector = npt.NDArray[np.float32]
 
 TOO_LONG = "the input length exceeds the context length"
 NO_ROOM = "input after truncation exceeds maximum context length"
+MAX_CHARACTERS = 1 << 20
+"""Of one text; more than any model's context holds."""
 _DECIMALS = 9
 """Of the numbers that leave. F32 has no more, and JSON of float64 would be twice as long."""
 
@@ -100,6 +102,10 @@ def _before(request: Embed, model: Embedder) -> list[int]:
 
 
 def _tokens(request: Embed, text: str, model: Embedder) -> list[int]:
+    """The tokens of a text, or of the beginning of one that is far too long: nobody waits for the rest of it."""
+    if len(text) > MAX_CHARACTERS and not request.truncate:
+        raise InvalidInput(TOO_LONG)
+    text = text[:MAX_CHARACTERS]
     template = model.info.rank_template
     if request.query is not None and template:
         text = template.replace("{query}", request.query).replace("{document}", text)

@@ -49,7 +49,7 @@ def test_a_text_becomes_a_vector_of_length_1(shared: DaemonProcess) -> None:
 
 
 def test_many_texts_keep_their_order(shared: DaemonProcess) -> None:
-    texts = [f"text number {n} " * (n % 7 + 1) for n in range(100)]
+    texts = [f"text number {n} " * (n % 7 + 1) for n in range(600)]
 
     answer = embed(shared, input=texts)
 

@@ -253,6 +253,16 @@ def test_a_vocabulary_has_words_and_no_weights(runner: RunnerProcess, embed_gguf
     assert refusal(runner, Embed(1, ("a",), 64)).message == "the model is not loaded for Embed"
 
 
+def test_a_vocabulary_alone_has_the_tokens_of_the_whole_model(starter_gguf: Path) -> None:
+    found = []
+    for mode in ("vocabulary", "generate"):
+        with RunnerProcess() as runner:
+            runner.load(load_request(starter_gguf, 512, mode))
+            found.append([tokens_of(runner, text) for text in (*SENTENCES, "<|im_start|>user\nHi<|im_end|>", "")])
+
+    assert found[0] == found[1]
+
+
 # A model that generates
 
 

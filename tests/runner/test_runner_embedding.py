@@ -9,6 +9,7 @@ import pytest
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.embedding import (
+    MAX_CHARACTERS,
     EmbedderInfo,
     EmbeddingLoop,
     Vector,
@@ -142,6 +143,14 @@ def test_a_template_for_ranking_is_filled_in() -> None:
 def test_a_model_that_ranks_has_no_vectors() -> None:
     with pytest.raises(InvalidInput, match="ranks documents"):
         inputs_of(embed("a"), Counting(can_rank=True))
+
+
+def test_of_a_text_that_is_far_too_long_only_the_beginning_is_read() -> None:
+    text = "a" * (MAX_CHARACTERS + 1)
+
+    assert inputs_of(embed(text), Counting())[1] == MAX_CHARACTERS - 48
+    with pytest.raises(InvalidInput, match="the input length exceeds the context length"):
+        inputs_of(embed(text, truncate=False), Counting())
 
 
 # How a vector leaves
