@@ -109,6 +109,8 @@ class Settings:
     autostart: bool = True
     catalogue: Path | None = None
     """A catalogue of the user's own, merged over the shipped one."""
+    offline: bool = False
+    """No connection to other machines is made."""
     serve_registry: bool = False
     """Whether other machines may pull from this daemon's store."""
     raw: Mapping[str, str] = field(default_factory=dict)
@@ -140,9 +142,16 @@ class Settings:
             editor=get.text("OLLAMA_EDITOR") or get.text("VISUAL") or get.text("EDITOR") or "vi",
             autostart=not get.flag("OLLAMAPY_NO_AUTOSTART", False),
             catalogue=get.path("OLLAMAPY_CATALOGUE"),
+            offline=get.flag("OLLAMAPY_OFFLINE", False),
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
         )
+
+    @property
+    def key_file(self) -> Path:
+        """The Ed25519 key for registries: Ollama's own when there is one, since accounts know it."""
+        shared = Path.home() / ".ollama" / "id_ed25519"
+        return shared if shared.exists() else self.home / "id_ed25519"
 
     @property
     def snapshots(self) -> Path:

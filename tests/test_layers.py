@@ -47,6 +47,7 @@ TABLE: dict[str, frozenset[str]] = {
 DOORS: dict[str, frozenset[str]] = {
     "weights.quantize": frozenset({"llama_cpp"}),
     "engines.http": frozenset({"httpx"}),
+    "remotes.oci.auth": frozenset({"cryptography"}),
     "server.daemon": frozenset({"store", "remotes", "pool", "engines"}),
     "cli.daemon": frozenset({"server"}),
     "bench.plot": frozenset({"matplotlib"}),

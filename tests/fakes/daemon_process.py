@@ -34,6 +34,7 @@ class DaemonProcess:
             **{k: v for k, v in os.environ.items() if not k.startswith("OLLAMA")},
             "OLLAMAPY_HOME": str(home),
             "OLLAMA_HOST": host,
+            "OLLAMAPY_OFFLINE": "1",
             **(env or {}),
         }
         self.process = subprocess.Popen(

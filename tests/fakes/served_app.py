@@ -64,8 +64,8 @@ class Served:
         return self.store.blobs.read(Digest.parse(digest))
 
 
-def settings_for(models: Path, address: str = "127.0.0.1", **fields: Any) -> Settings:
-    return Settings(host=Host("http", address, 0), home=models.parent, models=models, **fields)
+def settings_for(models: Path, address: str = "127.0.0.1", offline: bool = True, **fields: Any) -> Settings:
+    return Settings(host=Host("http", address, 0), home=models.parent, models=models, offline=offline, **fields)
 
 
 def services_for(settings: Settings, catalogue: Catalogue | None = None, pool: Any = None) -> Services:

@@ -1,0 +1,8 @@
+"""Registries that speak the OCI distribution API: manifests and blobs, tokens, uploads.
+
+session.py    one registry: requests with a token, redirects, errors in the contract's words
+auth.py       the challenge of a registry and the signed request for a token
+parts.py      how a blob is cut into parts, and their state on disk in Ollama's form
+download.py   one blob into the store: parts in parallel, resumed, retried, verified
+remote.py     a model's manifest, and its blobs as remotes
+"""

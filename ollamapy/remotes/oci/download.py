@@ -1,0 +1,247 @@
+"""One blob of a registry into the store: parts in parallel, resumed, tried again, hashed while it comes.
+
+Owns the partial files of the blob while it runs. Nothing counts as a blob before its digest was found right.
+
+1. there already: nothing to do
+2. parts that were begun: go on with them; else the size from a HEAD, and a plan
+3. the direct URL: where the registry redirects to on another host, or its own; the token never goes to another host
+4. every part on its own connection, at most NUM_PARTS at once; a server without ranges gives one part
+5. all bytes hashed, in order, from memory while they come in order and from the file where they did not
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from ollamapy.errors import InvalidDigest, RemoteError, StoreError
+from ollamapy.names import Digest
+from ollamapy.remotes.base import BlobSink, Report
+from ollamapy.remotes.oci import parts as plans
+from ollamapy.remotes.oci.hashing import PartialFile
+from ollamapy.remotes.oci.parts import Part
+from ollamapy.remotes.oci.session import MAX_REDIRECTS, Lost, Session, Status
+from ollamapy.remotes.pour import require_room
+from ollamapy.remotes.threads import in_thread
+from ollamapy.wire.native import Progress
+
+MAX_TRIES = 6
+DIRECT_URL_SECONDS = 30.0
+_BUFFER_BYTES = 1 << 20
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+log = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class _NoRanges(Exception):
+    """The server sent the whole blob when a part was asked for."""
+
+
+@dataclass(slots=True)
+class Download:
+    """One blob on its way. `path` is the registry's path of the blob."""
+
+    session: Session
+    path: str
+    digest: Digest
+    size: int
+    blobs: BlobSink
+    report: Report
+    sleep: Sleep = asyncio.sleep
+    parts: list[Part] = field(default_factory=list)
+    _direct: str = ""
+
+    async def run(self) -> Digest:
+        """Brings the blob into the store. Raises RemoteError, StoreError, InvalidDigest; what came so far stays."""
+        partial = await in_thread(lambda stop: self.blobs.partial_path(self.digest.filename))
+        self.parts = await in_thread(lambda stop: plans.load(partial))
+        if not self.parts:
+            self.parts = plans.plan(await self._fetch_size())
+        self._tell()
+        missing = plans.total(self.parts) - plans.completed(self.parts)
+        await in_thread(lambda stop: require_room(self.blobs, missing))
+        file = await in_thread(lambda stop: PartialFile(partial, plans.total(self.parts)))
+        try:
+            await self._fetch_all(file, partial)
+            found = await in_thread(lambda stop: file.finish(stop.check))
+        finally:
+            await in_thread(lambda stop: file.close())
+        return await in_thread(lambda stop: self._commit(partial, found))
+
+    def _commit(self, partial: Path, found: Digest) -> Digest:
+        if found != self.digest:
+            plans.discard(partial, data=True)
+            raise InvalidDigest(f"digest mismatch, file must be downloaded again: want {self.digest}, got {found}")
+        self.blobs.promote(partial, found)
+        plans.discard(partial, data=False)
+        return found
+
+    async def _fetch_size(self) -> int:
+        async with self.session.follow("HEAD", self.path) as response:
+            length = response.headers.get("content-length", "")
+        if not length.isdecimal():
+            raise RemoteError(f"the registry does not say how large {self.digest.short} is")
+        if int(length) != self.size:
+            raise RemoteError(
+                f"the registry's blob {self.digest.short} has {length} bytes, the manifest says {self.size}"
+            )
+        return int(length)
+
+    # Parts
+
+    async def _fetch_all(self, file: PartialFile, partial: Path) -> None:
+        """Until every part is here. The first part that fails for good ends the others."""
+        self._direct = await self._find_direct_url()
+        try:
+            await self._fetch_parts(file, partial)
+        except* _NoRanges:
+            log.info("no ranges, fetching in one part digest=%s", self.digest.short)
+            await in_thread(lambda stop: plans.discard(partial, data=False))
+            self.parts = plans.whole(plans.total(self.parts))
+            await in_thread(lambda stop: file.restart())
+            await self._fetch_part(file, partial, self.parts[0])
+
+    async def _fetch_parts(self, file: PartialFile, partial: Path) -> None:
+        gate = asyncio.Semaphore(plans.NUM_PARTS)
+
+        async def fetch(part: Part) -> None:
+            async with gate:
+                await self._fetch_part(file, partial, part)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in self.parts:
+                    if not part.is_done:
+                        group.create_task(fetch(part))
+        except* (RemoteError, StoreError) as group_error:
+            raise _first(group_error) from None
+
+    async def _fetch_part(self, file: PartialFile, partial: Path, part: Part) -> None:
+        """A part to its end. A stall does not use up a try; nor does an attempt that brought something."""
+        failures = 0
+        while not part.is_done:
+            before = part.completed
+            try:
+                await self._attempt(file, partial, part)
+                if part.is_done:
+                    return
+                raise Lost(f"the connection ended {part.size - part.completed} bytes too early")
+            except (Lost, Status) as error:
+                if isinstance(error, Status) and error.number not in _TRANSIENT:
+                    raise
+                failures = 1 if part.completed > before else failures + 1
+                if failures >= MAX_TRIES:
+                    hint = "pull again to go on where it broke off"
+                    raise RemoteError(f"max retries exceeded: {error.message}", hint=hint) from error
+                pause = _pause(failures, error)
+                log.info(
+                    "part failed n=%d failures=%d pause_seconds=%.1f reason=%r", part.n, failures, pause, str(error)
+                )
+                await self.sleep(pause)
+                if isinstance(error, Status):
+                    self._direct = await self._find_direct_url()  # a signed URL runs out
+
+    async def _attempt(self, file: PartialFile, partial: Path, part: Part) -> None:
+        start, end = part.offset + part.completed, part.end
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        async with self.session.send("GET", self._direct, headers) as response:
+            self._check_range(response, part, start)
+            buffer = bytearray()
+            try:
+                async for chunk in response.aiter_raw():
+                    if start + len(buffer) + len(chunk) > end:
+                        raise RemoteError(f"the registry sends more than the {part.size} bytes that were asked for")
+                    buffer += chunk
+                    if len(buffer) >= _BUFFER_BYTES:
+                        start += await self._flush(file, partial, part, buffer)
+            finally:
+                await self._flush(file, partial, part, buffer)
+
+    def _check_range(self, response: httpx.Response, part: Part, start: int) -> None:
+        """Raises _NoRanges for a whole body that this part cannot use, RemoteError for what nobody asked for."""
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise RemoteError(f"the registry sends the blob encoded as {encoding}, although that was not asked for")
+        if response.status_code == 200:
+            if start == 0 and len(self.parts) == 1:
+                return
+            raise _NoRanges
+        found = response.headers.get("content-range", "")
+        if response.status_code != 206 or not found.startswith(f"bytes {start}-"):
+            raise RemoteError(f"asked for bytes from {start}, the registry answers {response.status_code} {found!r}")
+        size = found.rpartition("/")[2]
+        if size not in ("*", str(plans.total(self.parts))):
+            raise RemoteError(f"the registry's blob has {size} bytes now, it had {plans.total(self.parts)}")
+
+    async def _flush(self, file: PartialFile, partial: Path, part: Part, buffer: bytearray) -> int:
+        """Moves the buffer to the disk and writes down how far the part is."""
+        data = bytes(buffer)
+        buffer.clear()
+        if not data:
+            return 0
+        await in_thread(lambda stop: self._write(file, partial, part, data))
+        self._tell()
+        return len(data)
+
+    def _write(self, file: PartialFile, partial: Path, part: Part, data: bytes) -> None:
+        file.write(part.offset + part.completed, data)
+        part.completed += len(data)
+        plans.save(partial, part)
+        file.catch_up(plans.frontier(self.parts))
+
+    def _tell(self) -> None:
+        total, done = plans.total(self.parts), plans.completed(self.parts)
+        self.report(Progress(f"pulling {self.digest.short}", digest=str(self.digest), total=total, completed=done))
+
+    # Where the bytes are
+
+    async def _find_direct_url(self) -> str:
+        """The URL that gives the bytes, without history. Tried again for DIRECT_URL_SECONDS."""
+        waited, tries = 0.0, 0
+        while True:
+            try:
+                return await self._direct_url()
+            except (Lost, Status) as error:
+                if isinstance(error, Status) and error.number not in _TRANSIENT:
+                    raise
+                tries += 1
+                pause = min(tries * tries * 0.01, 10.0) * random.uniform(0.5, 1.5)
+                waited += pause
+                if waited > DIRECT_URL_SECONDS:
+                    raise
+                await self.sleep(pause)
+
+    async def _direct_url(self) -> str:
+        """Redirects on the registry's host are followed; one to another host is the answer."""
+        url = f"{self.session.base}{self.path}"
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self.session.send("GET", url, {"Range": "bytes=0-0"}) as response:
+                if not response.has_redirect_location:
+                    if response.status_code not in (200, 206):
+                        raise RemoteError(f"unexpected status code {response.status_code}")
+                    return url
+                url = self.session.next_url(url, response)
+            if urlsplit(url).netloc != self.session.host:
+                return url
+        raise RemoteError(f"maximum redirects exceeded ({MAX_REDIRECTS}) for directURL")
+
+
+def _pause(failures: int, error: RemoteError) -> float:
+    """Seconds before the next try: 1, 2, 4 … 32, give or take a quarter; what the server asks for when it says."""
+    wanted = error.retry_after if isinstance(error, Status) else None
+    return min(wanted, 60.0) if wanted is not None else 2.0 ** (failures - 1) * random.uniform(0.75, 1.25)
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """The first error inside a group of groups."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,102 @@
+"""A model in a registry: its manifest, and each of its blobs as a remote of its own.
+
+Blobs are remotes so that two pulls of one blob share a transfer; each opens its own session, because whoever began it
+may leave first.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ollamapy.errors import InvalidDigest, InvalidInput, RemoteError
+from ollamapy.names import Digest, ModelName
+from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
+from ollamapy.remotes.oci.download import Download
+from ollamapy.remotes.oci.session import Session
+from ollamapy.remotes.threads import in_thread
+from ollamapy.wire.manifest import MANIFEST_TYPE, Layer, Manifest, decode_manifest
+
+MAX_MANIFEST_BYTES = 4 << 20
+_NEEDS_MLX = "this model requires MLX support, but the MLX runtime is not available"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model as its registry has it: the manifest's bytes, what they say, and the token that read them."""
+
+    raw: bytes
+    manifest: Manifest
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registry of `name`."""
+
+    name: ModelName
+    key_file: Path
+    insecure: bool = False
+
+    def open(self) -> Session:
+        """Raises RemoteError for plain http that was not allowed."""
+        return Session.open(self.name, self.key_file, insecure=self.insecure)
+
+    async def fetch_manifest(self) -> Found:
+        """Raises RemoteError, InvalidDigest."""
+        path = f"/v2/{self.name.repository}/manifests/{self.name.tag}"
+        async with self.open() as session:
+            try:
+                raw = await session.get(path, {"Accept": MANIFEST_TYPE}, MAX_MANIFEST_BYTES)
+                manifest = decode_manifest(raw)
+            except (RemoteError, InvalidInput) as error:
+                raise RemoteError(f"pull model manifest: {error.message}", hint=error.hint) from error
+            self._check(manifest)
+            return Found(raw, manifest, session.token)
+
+    def blobs(self, found: Found) -> list["OciBlob"]:
+        """The blobs of a model, layers first, each once."""
+        layers = {layer.digest: layer for layer in found.manifest.blobs}
+        return [OciBlob(self, layer, found.token) for layer in layers.values()]
+
+    def _check(self, manifest: Manifest) -> None:
+        for layer in manifest.blobs:
+            if layer.kind == "tensor":
+                raise RemoteError(_NEEDS_MLX)
+            if not layer.digest:
+                raise RemoteError(f"{self.name.repository}: digest is empty")
+            Digest.parse(layer.digest)
+            if layer.size < 0:
+                raise RemoteError(f"{self.name.repository}: the blob {layer.digest} has a size of {layer.size}")
+
+
+@dataclass(frozen=True, slots=True)
+class OciBlob:
+    """A Remote: one blob of a registry."""
+
+    registry: Registry
+    layer: Layer
+    token: str = ""
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.parse(self.layer.digest)
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.registry.name, Source("oci", self._path, digest=self.digest, size=self.layer.size))
+
+    @property
+    def _path(self) -> str:
+        return f"/v2/{self.registry.name.repository}/blobs/{self.layer.digest}"
+
+    async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
+        """Brings the blob into `blobs`. Raises RemoteError, StoreError."""
+        source = self.entry.source
+        if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
+            return digest
+        async with self.registry.open() as session:
+            session.token = self.token
+            download = Download(session, self._path, self.digest, self.layer.size, blobs, report)
+            try:
+                return await download.run()
+            except InvalidDigest as error:
+                raise RemoteError(error.message, hint="the registry sent something else; pull again") from error

@@ -1,0 +1,207 @@
+"""One registry for the length of one operation: requests with its token, and errors in the contract's words.
+
+Owns the HTTP client and the token. The token goes to the registry's own host and nowhere else; redirects of plain
+requests are followed without it when they leave that host.
+"""
+
+import contextlib
+import logging
+import platform
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import msgspec
+
+from ollamapy import __version__
+from ollamapy.errors import RemoteError
+from ollamapy.names import ModelName
+from ollamapy.remotes.oci.auth import Challenge, Key, signed_request
+
+MAX_REDIRECTS = 10
+MAX_ERROR_BYTES = 4096
+MAX_TOKEN_BYTES = 64 << 10
+STALL_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class _Token(msgspec.Struct):
+    token: str = ""
+    access_token: str = ""
+
+
+class Status(RemoteError):
+    """An answer of 400 and above. `number` is the HTTP status, `retry_after` the seconds that it asks to wait."""
+
+    def __init__(self, number: int, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.number = number
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class Session:
+    """A registry at `base`, `<scheme>://<host>`. Use as a context manager."""
+
+    base: str
+    key_file: Path
+    client: httpx.AsyncClient
+    token: str = ""
+    _key: Key | None = field(default=None)
+
+    @classmethod
+    def open(cls, name: ModelName, key_file: Path, *, insecure: bool) -> "Session":
+        """The registry of `name`. `insecure` makes every request http; without it, http is a RemoteError."""
+        if name.scheme == "http" and not insecure:
+            raise RemoteError("insecure protocol http", hint="--insecure allows plain http")
+        scheme = "http" if insecure else name.scheme
+        return cls(f"{scheme}://{name.host}", key_file, _client())
+
+    async def __aenter__(self) -> "Session":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.aclose()
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base).netloc
+
+    async def get(self, path: str, headers: Mapping[str, str], max_bytes: int) -> bytes:
+        """The body of a good answer to a GET, redirects followed. Raises Status; RemoteError when it is too large."""
+        async with self.follow("GET", path, headers) as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise RemoteError(f"the registry's answer is larger than {max_bytes} bytes")
+            return bytes(body)
+
+    @contextlib.asynccontextmanager
+    async def follow(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """A good answer, wherever redirects lead. Raises Status, RemoteError."""
+        url = urljoin(self.base, path)
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self.send(method, url, headers) as response:
+                if not response.has_redirect_location:
+                    yield response
+                    return
+                url = self.next_url(url, response)
+        raise RemoteError(f"maximum redirects exceeded ({MAX_REDIRECTS})")
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[httpx.Response]:
+        """One answer below 400, redirects among them. A 401 of the registry gets a token, once.
+
+        Raises Status, RemoteError.
+        """
+        for is_last in (False, True):
+            async with self._exchange(method, url, headers, content) as response:
+                is_ours = urlsplit(url).netloc == self.host
+                if response.status_code == 401 and is_ours and not is_last and not isinstance(content, AsyncIterator):
+                    challenge = Challenge.parse(response.headers.get("www-authenticate", ""))
+                else:
+                    await _check(response)
+                    yield response
+                    return
+            self.token = await self._fetch_token(challenge)
+
+    def next_url(self, url: str, response: httpx.Response) -> str:
+        """Where a redirect leads. Raises RemoteError when it leaves https, or leads to no web server."""
+        target = urljoin(url, response.headers["location"])
+        scheme = urlsplit(target).scheme
+        if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme == "https"):
+            raise RemoteError(f"the registry redirects to {scheme or 'nothing'}, which is refused")
+        return target
+
+    @contextlib.asynccontextmanager
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str] | None, content: bytes | AsyncIterator[bytes] | None
+    ) -> AsyncIterator[httpx.Response]:
+        sent = dict(headers or {})
+        if self.token and urlsplit(url).netloc == self.host:
+            sent["Authorization"] = f"Bearer {self.token}"
+        with network_faults():
+            async with self.client.stream(method, url, headers=sent, content=content) as response:
+                yield response
+
+    async def _fetch_token(self, challenge: Challenge) -> str:
+        if not challenge.realm:
+            raise Status(401, "unauthorized: access denied", hint=f"{self.host} wants a login of another kind")
+        self._key = self._key or Key.load(self.key_file)
+        url, headers = signed_request(challenge, self.host, self._key)
+        async with self._exchange("GET", url, headers, None) as response:
+            await _check(response)
+            body = (await response.aread())[:MAX_TOKEN_BYTES]
+        try:
+            found = msgspec.json.decode(body, type=_Token)
+        except msgspec.DecodeError as error:
+            raise RemoteError(f"the registry's token cannot be read: {error}") from error
+        return found.token or found.access_token
+
+
+async def _check(response: httpx.Response) -> None:
+    """Raises Status for an answer of 400 and above."""
+    code = response.status_code
+    if code < 400:
+        return
+    if code == 401:
+        raise Status(code, "unauthorized: access denied", hint="the registry wants a login, or does not know this key")
+    if code == 404:
+        raise Status(code, "file does not exist")
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) >= MAX_ERROR_BYTES:
+            break
+    wait = response.headers.get("retry-after", "")
+    text = f"{code}: {body[:MAX_ERROR_BYTES].decode('utf-8', 'replace').strip()}"
+    raise Status(code, text, retry_after=float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else None)
+
+
+def _client() -> httpx.AsyncClient:
+    """A client with the user's proxies and certificates."""
+    agent = f"ollamapy/{__version__} ({platform.machine()} {platform.system().lower()})"
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+    try:
+        return httpx.AsyncClient(
+            headers={"User-Agent": agent, "Accept-Encoding": "identity"},
+            timeout=STALL_SECONDS,
+            limits=limits,
+            follow_redirects=False,
+        )
+    except (ValueError, ImportError, OSError) as error:
+        hint = "see HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        raise RemoteError(f"the proxy or certificate settings do not work: {error}", hint=hint) from error
+
+
+class Lost(RemoteError):
+    """The connection failed or stalled: another try may succeed."""
+
+
+@contextlib.contextmanager
+def network_faults() -> Iterator[None]:
+    """Turns what httpx raises into Lost, or RemoteError for what another try cannot help."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise Lost(f"nothing came for {STALL_SECONDS:g} seconds") from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            hint = "SSL_CERT_FILE names a file with your own authority's certificate"
+            raise RemoteError(f"the server's certificate was not accepted: {error}", hint=hint) from error
+        raise Lost(str(error) or type(error).__name__) from error
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        raise RemoteError(f"the request failed: {error}") from error
