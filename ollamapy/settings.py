@@ -137,6 +137,7 @@ class Settings:
             flash_attention=get.switch("OLLAMA_FLASH_ATTENTION"),
             go_template=get.switch("OLLAMA_GO_TEMPLATE"),
             kv_cache_type=get.choice("OLLAMA_KV_CACHE_TYPE", units.KV_TYPE_BITS, "f16"),
+            snapshot_bytes=get.uint("OLLAMAPY_SNAPSHOT_BYTES", 2 << 30),
             log_level=get.log_level("OLLAMA_DEBUG"),
             nohistory=get.flag("OLLAMA_NOHISTORY", False),
             editor=get.text("OLLAMA_EDITOR") or get.text("VISUAL") or get.text("EDITOR") or "vi",

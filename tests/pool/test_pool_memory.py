@@ -53,3 +53,20 @@ def test_the_echo_model_runs_on_the_echo_engine_and_every_other_on_llama() -> No
 
 def test_the_machine_says_how_much_memory_is_free() -> None:
     assert available_bytes() > 0
+
+
+def test_prefixes_are_kept_under_the_digests_of_weights_and_adapters() -> None:
+    plan = plan_load("/blobs/sha256-a", ("/blobs/sha256-b",), Options(), SHAPE, settings(), 10 * GIB)
+
+    assert (plan.snapshot_key, plan.snapshot_folder) == ("sha256-a sha256-b", "home/cache/prefixes")
+    assert (plan.snapshot_bytes, plan.host_cache_bytes) == (2 * GIB, GIB)
+
+
+def test_without_a_budget_there_is_no_folder() -> None:
+    assert plan_load("m", (), Options(), SHAPE, settings(snapshot_bytes=0), GIB).snapshot_folder == ""
+
+
+def test_a_model_that_makes_vectors_keeps_no_prefixes() -> None:
+    plan = plan_load("m", (), Options(), SHAPE, settings(), GIB, "embed")
+
+    assert (plan.snapshot_folder, plan.host_cache_bytes) == ("", 0)
