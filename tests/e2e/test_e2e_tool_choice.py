@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from fakes import thinkers
 from fakes.daemon_process import DaemonProcess
 
 pytestmark = pytest.mark.weights
@@ -51,13 +52,17 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, starter_gguf: Path) -> Iter
         turns = TURNS % f"{{{{ if .ToolCalls }}}}{{{{ range .ToolCalls }}}}{call}{{{{ end }}}}{{{{ end }}}}"
         made = daemon.post("/api/create", model=name, **{"from": "starter", "template": SHOWN + turns})
         assert made == {"status": "success"}
+    for name, template in thinkers.GO_TEMPLATES.items():
+        assert daemon.post("/api/create", model=name, template=template, **{"from": "starter"}) == {"status": "success"}
     yield daemon
     assert daemon.stop() == 0
 
 
 def ask(daemon: DaemonProcess, model: str, **body: Any) -> Any:
     options = {"temperature": 1.0, "num_predict": 200, **body.pop("options", {})}
-    return daemon.post("/api/chat", **{"model": model, "messages": ASK, "tools": TOOLS, "options": options, **body})
+    answer = daemon.post("/api/chat", **{"model": model, "messages": ASK, "tools": TOOLS, "options": options, **body})
+    assert "error" not in answer, answer
+    return answer
 
 
 def check(calls: list[Any], names: set[str]) -> None:
@@ -87,10 +92,25 @@ def test_a_named_tool_is_called_in_a_stream(daemon: DaemonProcess, model: str) -
         check([call for chunk in chunks for call in chunk["message"].get("tool_calls", [])], {"get_time"})
 
 
+@pytest.mark.parametrize("family", thinkers.GO_TEMPLATES)
+@pytest.mark.parametrize("think", [True, False])
+def test_a_call_comes_after_the_thinking(daemon: DaemonProcess, family: str, think: bool) -> None:
+    options = {"top_p": 0.5, "think_budget": 40, "seed": 3}
+    body = {"messages": thinkers.chat(), "think": think, "options": options, "tool_choice": "required"}
+    answer = ask(daemon, family, **body)
+
+    message = answer["message"]
+    assert message["content"].strip() == ""
+    assert not any(mark in message.get("thinking", "") for mark in thinkers.MARKS)
+    check(message["tool_calls"], set(SCHEMAS))
+    if family == "opened" and think:
+        assert message["thinking"].strip()
+
+
 def test_a_model_that_knows_no_tools_is_told_of_them_only_when_it_must_call_one(daemon: DaemonProcess) -> None:
     told = ask(daemon, "starter", tool_choice="required", _debug_render_only=True)["_debug_info"]["rendered_template"]
     silent = ask(daemon, "starter", tool_choice="none", _debug_render_only=True)["_debug_info"]["rendered_template"]
-    refused = ask(daemon, "starter")
+    refused = daemon.post("/api/chat", model="starter", messages=ASK, tools=TOOLS)
 
     assert told.startswith("<|im_start|>system\nBe kind.\n\nThese tools can be called:\n\n")
     assert told.count('"get_weather"') == 1

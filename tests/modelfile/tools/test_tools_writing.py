@@ -378,3 +378,22 @@ def test_members_that_cannot_be_written_bare_are_left_out_where_they_may_be() ->
     assert grammar.accepts("<start_function_call>call:act{a:<escape>x<escape>}<end_function_call>")
     with pytest.raises(InvalidInput, match="no value satisfies the schema"):
         tool_call_grammar((tool("act", texts(**{"b c": {}})),), syntaxes_of(form_of("functiongemma"), ""))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "<escape>a<escape>"),
+        ([1, "b"], "[1,<escape>b<escape>]"),
+        ({"k": {"l": None}}, "{k:{l:null}}"),
+        (7.5, "7.5"),
+    ],
+)
+def test_values_that_are_listed_are_written_as_the_format_has_them(value: Any, text: str) -> None:
+    form, listed = form_of("functiongemma"), tool("act", texts(x={"enum": [value, "<escape>", {"two words": 1}]}))
+    grammar = gbnf.parse(tool_call_grammar((listed,), syntaxes_of(form, "")))
+    call = "<start_function_call>call:act{x:%s}<end_function_call>"
+
+    assert grammar.accepts(call % text)
+    assert read_pieces(form.new, [call % text], (listed,)).calls == (Call("act", {"x": value}),)
+    assert not grammar.accepts(call % "{two words:1}")
