@@ -81,7 +81,7 @@ def test_text_after_a_list_is_no_part_of_it() -> None:
 
 
 def test_a_backslash_at_the_end_of_a_piece_waits_for_its_letter() -> None:
-    assert read(llama3.new, r"[get_weather(city='a'] b')]").calls == (Call("get_weather", {"city": "a'] b"}),)
+    assert read(llama3.new, r"[get_weather(city='a\'] b')]").calls == (Call("get_weather", {"city": "a'] b"}),)
 
 
 def test_lfm2_writes_calls_between_marks() -> None:
