@@ -5,8 +5,10 @@ Owns the chains of llama.cpp and frees them. Must never touch the KV pool or dec
 
 import ctypes
 import hashlib
+import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import llama_cpp.llama_cpp as native
@@ -15,10 +17,15 @@ import numpy.typing as npt
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.batch import Batch, pointer
+from ollamapy.runner.beginnings import Beginnings, Tokens
 
 MAX_TOKEN_SECONDS = 2.0
 """CPU time to hold one token to a grammar; a hundred times what it usually takes."""
 _NUM_KEPT = 8
+_MAX_TOKEN_BYTES = 256
+
+Narrow = Callable[[Tokens, Callable[[Tokens], Tokens]], Tokens]
+"""What `Beginnings.narrowed` does."""
 
 
 class Logits:
@@ -65,15 +72,18 @@ class GrammarSampler:
     """A sampler chain whose choice must follow a grammar.
 
     A token is chosen without the grammar first, because asking it about one token is cheap; only if it says no, it is
-    asked about all and the choice is made again. llama.cpp ends the process when it must take a token that the grammar
-    refuses, so it never gets one.
+    asked about all that `narrow` leaves, and the choice is made again. llama.cpp ends the process when it must take a
+    token that the grammar refuses, so it never gets one.
     """
 
-    def __init__(self, logits: Logits, chain: Any, grammar: Any, allowed: npt.NDArray[np.bool_]) -> None:
+    def __init__(
+        self, logits: Logits, chain: Any, grammar: Any, allowed: npt.NDArray[np.bool_], narrow: Narrow
+    ) -> None:
         self._logits = logits
         self._chain = chain
         self._grammar = grammar
         self._allowed = allowed
+        self._narrow = narrow
 
     def sample(self, row: int) -> int:
         started = time.thread_time()
@@ -95,7 +105,10 @@ class GrammarSampler:
         token = _pick(self._chain, _candidates(logits))
         if self._allowed[token] and self._permitted(_candidates(logits[[token]], [token])).size:
             return token
-        candidates = self._permitted(_candidates(logits[self._allowed], np.flatnonzero(self._allowed)))
+        tokens = self._narrow(
+            np.flatnonzero(self._allowed), lambda asked: self._permitted(_candidates(logits[asked], asked))["id"]
+        )
+        candidates = self._permitted(_candidates(logits[tokens], tokens))
         if not candidates.size:
             raise InvalidInput("the model has no token with which the grammar can go on")
         return _pick(self._chain, candidates)
@@ -116,15 +129,21 @@ class GrammarSampler:
 class Grammars:
     """Native grammars by the digest of their text: one that comes again is copied, which is faster than reading it.
 
-    The least recently used goes when there are more than a few.
+    The least recently used goes when there are more than a few. The vocabulary is read in a thread, from the first
+    grammar on: it takes as long as many steps, and only makes choices faster.
     """
 
     def __init__(self, vocab: Any) -> None:
         self._vocab = vocab
         self._kept: OrderedDict[bytes, Any] = OrderedDict()
+        self._beginnings: Beginnings | None = None
+        self._reader: threading.Thread | None = None
 
     def make(self, text: str, root: str) -> Any:
         """A native grammar of the caller's own, at its beginning. Raises InvalidInput for a text that is none."""
+        if not self._reader:
+            self._reader = threading.Thread(target=self._read_vocabulary, daemon=True)
+            self._reader.start()
         data, start = text.encode("utf-8", "replace"), root.encode()
         digest = hashlib.sha256(start + b"\n" + data).digest()
         grammar = self._kept.pop(digest, None) or native.llama_sampler_init_grammar(self._vocab, data, start)
@@ -135,7 +154,16 @@ class Grammars:
             native.llama_sampler_free(self._kept.popitem(last=False)[1])
         return native.llama_sampler_clone(grammar)
 
+    def narrow(self, tokens: Tokens, permitted: Callable[[Tokens], Tokens]) -> Tokens:
+        """`tokens` without most of those that the grammar must refuse."""
+        return self._beginnings.narrowed(tokens, permitted) if self._beginnings else tokens
+
+    def _read_vocabulary(self) -> None:
+        self._beginnings = Beginnings(_texts(self._vocab))
+
     def close(self) -> None:
+        if self._reader:
+            self._reader.join()
         while self._kept:
             native.llama_sampler_free(self._kept.popitem()[1])
 
@@ -156,6 +184,21 @@ def _data_array(candidates: npt.NDArray[np.void]) -> Any:
     return native.llama_token_data_array(
         data=pointer(candidates, native.llama_token_data), size=len(candidates), selected=-1, sorted=False
     )
+
+
+def _texts(vocab: Any) -> list[bytes]:
+    """What a grammar reads of each token: control tokens are written out.
+
+    Nothing of those that end an answer, which it does not read, and of very long ones, which is safe.
+    """
+    buffer = ctypes.create_string_buffer(_MAX_TOKEN_BYTES)
+    texts = []
+    for token in range(native.llama_vocab_n_tokens(vocab)):
+        is_end = native.llama_vocab_is_eog(vocab, token)  # which a grammar takes by what it is, not by its text
+        count = 0 if is_end else native.llama_token_to_piece(vocab, token, buffer, _MAX_TOKEN_BYTES, 0, True)
+        is_end = native.llama_vocab_is_eog(vocab, token)
+        texts.append(b"" if is_end else buffer.raw[: max(count, 0)])
+    return texts
 
 
 def _pick(chain: Any, candidates: npt.NDArray[np.void]) -> int:
