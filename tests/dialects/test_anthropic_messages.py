@@ -136,6 +136,20 @@ def test_tools_are_offered_but_for_anthropics_own_search() -> None:
     assert native(tools=[mine], tool_choice={"type": "auto"}).tools == native(tools=[mine]).tools
 
 
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, None),
+        ({"type": "auto"}, None),
+        ({"type": "none"}, None),
+        ({"type": "any"}, "required"),
+        ({"type": "tool", "name": "f"}, {"type": "function", "function": {"name": "f"}}),
+    ],
+)
+def test_a_choice_of_tools_is_said_in_the_native_words(choice: Any, expected: Any) -> None:
+    assert native(tools=[{"name": "f"}], tool_choice=choice).tool_choice == expected
+
+
 def test_an_output_format_is_a_format() -> None:
     schema = {"type": "object"}
 

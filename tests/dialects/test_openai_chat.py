@@ -132,6 +132,20 @@ def test_tools_are_not_offered_when_none_may_be_called() -> None:
     assert len(native(tools=TOOLS, tool_choice="auto").tools) == 1
 
 
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, None),
+        ("auto", None),
+        ("none", None),
+        ("required", "required"),
+        ({"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "f"}}),
+    ],
+)
+def test_a_choice_of_tools_is_passed_on(choice: Any, expected: Any) -> None:
+    assert native(tools=TOOLS, tool_choice=choice).tool_choice == expected
+
+
 def test_several_choices_are_several_requests_whose_seeds_differ() -> None:
     assert [request.options.get("seed") for request in natives(n=3, seed=7)] == [7, 8, 9]
     assert [request.options.get("seed") for request in natives(n=2)] == [None, None]

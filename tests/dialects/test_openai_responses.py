@@ -145,6 +145,21 @@ def test_functions_are_offered_and_other_tools_are_named() -> None:
     assert native(tools=[function], tool_choice="none").tools == ()
 
 
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, None),
+        ("auto", None),
+        ("none", None),
+        ("required", "required"),
+        ({"type": "function", "name": "f"}, {"type": "function", "function": {"name": "f"}}),
+        ({"type": "mcp"}, {"type": "mcp"}),
+    ],
+)
+def test_a_choice_of_tools_is_said_in_the_native_words(choice: Any, expected: Any) -> None:
+    assert native(tools=[{"type": "function", "name": "f"}], tool_choice=choice).tool_choice == expected
+
+
 def call(index: int = 0) -> ToolCall:
     return ToolCall(ToolCallFunction("f", {"x": "é"}, index), f"call_{index}")
 
