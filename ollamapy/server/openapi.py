@@ -47,6 +47,11 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/rerank"): Operation(
         "How well documents answer a query", native.RerankRequest, native.RerankResponse
     ),
+    ("POST", "/api/tokenize"): Operation("The tokens of a text", native.TokenizeRequest, native.TokenizeResponse),
+    ("POST", "/api/detokenize"): Operation("The text of tokens", native.DetokenizeRequest, native.DetokenizeResponse),
+    ("POST", "/api/apply-template"): Operation(
+        "The prompt that a chat would send", native.ChatRequest, native.ApplyTemplateResponse
+    ),
     ("POST", "/api/show"): Operation("What a model is", native.ShowRequest, native.ShowResponse),
     ("POST", "/api/pull"): Operation("Fetch a model", native.PullRequest, native.Progress, stream=_LINES),
     ("POST", "/api/create"): Operation("Make a model", native.CreateRequest, native.Progress, stream=_LINES),
