@@ -22,6 +22,8 @@ from ollamapy.wire.runner import Load
 
 MAX_INPUTS = 64
 """Inputs that share a step."""
+_MAX_STATES = 8
+"""As many, for models that hold a whole state for each."""
 STEP_TOKENS = 256
 """Tokens of inputs that share a step: attention looks at all of them, so more would cost more than they save."""
 _FLASH = {None: -1, False: 0, True: 1}
@@ -29,6 +31,10 @@ _FLASH = {None: -1, False: 0, True: 1}
 
 def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaEmbedder":
     """Loads the GGUF file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
+    if request.adapters:
+        raise LoadFailed(
+            "a model with an adapter makes no vectors yet", hint="embed with the model that it is made from"
+        )
     model = open_model(request, on_progress)
     pooling = _pooling(model)
     return LlamaEmbedder(request, model, _make_context(request, model, pooling), pooling)
@@ -57,7 +63,7 @@ def _make_context(request: Load, model: Any, pooling: int) -> Any:
     params = native.llama_context_default_params()
     params.n_batch = params.n_ubatch = params.n_outputs_max = max(request.num_batch, MAX_INPUTS)
     params.n_ctx = max(request.num_ctx, params.n_batch)
-    params.n_seq_max = MAX_INPUTS
+    params.n_seq_max = _num_slots(model)
     params.kv_unified = True
     params.embeddings = True
     params.pooling_type = pooling
@@ -70,6 +76,11 @@ def _make_context(request: Load, model: Any, pooling: int) -> Any:
             hint="a smaller num_ctx or num_batch needs less memory",
         )
     return context
+
+
+def _num_slots(model: Any) -> int:
+    has_states = native.llama_model_is_recurrent(model) or native.llama_model_is_hybrid(model)
+    return _MAX_STATES if has_states else MAX_INPUTS
 
 
 class LlamaEmbedder:
@@ -91,7 +102,7 @@ class LlamaEmbedder:
             pool_tokens=native.llama_n_ctx(context),
             max_input=native.llama_n_ctx(context) if can_split else self._max_batch,
             max_batch=min(STEP_TOKENS, self._max_batch),
-            num_slots=MAX_INPUTS,
+            num_slots=native.llama_n_seq_max(context),
             size_bytes=size_bytes,
             vram_bytes=int(size_bytes * gpu_share(request, model)),
             prefix=self._vocabulary.prefix,

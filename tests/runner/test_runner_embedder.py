@@ -125,6 +125,12 @@ def test_a_runner_that_makes_vectors_does_not_generate(runner: RunnerProcess, tm
     assert (answer.code, answer.message) == ("invalid", "the model is not loaded for Generate")
 
 
+def test_an_adapter_is_not_left_out_in_silence(runner: RunnerProcess, tmp_path: Path) -> None:
+    message = runner.load_error(load_request(tiny(tmp_path), adapters=("adapter.gguf",)))
+
+    assert message == "a model with an adapter makes no vectors yet"
+
+
 def test_requests_that_are_cancelled_leave_the_runner_well(runner: RunnerProcess, tmp_path: Path) -> None:
     runner.load(load_request(tiny(tmp_path)))
 
