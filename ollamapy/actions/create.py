@@ -17,6 +17,7 @@ from ollamapy.actions.manifest import store_recipe
 from ollamapy.actions.pull import pull
 from ollamapy.actions.recipe import Recipe, Uploaded
 from ollamapy.actions.services import Services
+from ollamapy.actions.warm import warm
 from ollamapy.errors import InvalidInput, ModelFileError, NotFound, StoreError
 from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
@@ -55,6 +56,9 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
     for status in (*["parsing GGUF"] * len(uploads), *statuses, "writing manifest"):
         yield Progress(status)
     await asyncio.to_thread(_link, services, name, recipe)
+    if request.warm:
+        yield Progress("computing the beginning of all prompts")
+        await warm(services, name.full)
     yield Progress("success")
 
 

@@ -133,12 +133,14 @@ def create(
     file: Annotated[str, _value("--file/-f", "FILE", "Name of the Modelfile (default Modelfile)")] = "",
     quantize: Annotated[str, _value("--quantize/-q", "TYPE", "Quantize model to this level (e.g. q4_K_M)")] = "",
     draft_quantize: Annotated[str, _value("--draft-quantize", "TYPE", "Quantize draft model to this level")] = "",
+    warm: Annotated[bool, _switch("--warm", "Compute SYSTEM and MESSAGEs now")] = False,
     experimental: Annotated[bool, _switch("--experimental", "Not supported")] = False,
 ) -> None:
     """Create a model"""
     from ollamapy.cli.create import create as create_model
 
-    create_model(Settings.from_env(), model, file, quantize, draft_quantize, experimental)
+    settings = Settings.from_env()
+    create_model(settings, model, file, quantize, draft_quantize, warm=warm, experimental=experimental)
 
 
 @app.command(epilog=help_section("show"))

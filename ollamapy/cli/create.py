@@ -32,7 +32,16 @@ DEFAULT_FILE = "Modelfile"
 Display = progress.Plain | progress.Moving
 
 
-def create(settings: Settings, model: str, file: str, quantize: str, draft_quantize: str, experimental: bool) -> None:
+def create(
+    settings: Settings,
+    model: str,
+    file: str,
+    quantize: str,
+    draft_quantize: str,
+    *,
+    warm: bool = False,
+    experimental: bool = False,
+) -> None:
     """Creates `model` from the Modelfile `file`, with progress on stderr. Bad input fails before anything is sent."""
     if experimental:
         raise Unsupported("create --experimental is not supported")
@@ -49,6 +58,7 @@ def create(settings: Settings, model: str, file: str, quantize: str, draft_quant
         upload(client, digests, shown)
         request: dict[str, Any] = {"model": model, **plan.request(digests)}
         request |= {name: level for name, level in levels.items() if level}
+        request |= {"warm": True} if warm else {}
         for line in client.create(request):
             shown.update(line)
 

@@ -347,6 +347,8 @@ class CreateRequest(_Request, frozen=True, rename={"from_": "from"}):
     draft_quantize: str = ""
     info: dict[str, Any] = {}
     stream: bool = True
+    warm: bool = False
+    """Of ours: compute what all prompts begin with."""
 
 
 class CopyRequest(_Request, frozen=True):

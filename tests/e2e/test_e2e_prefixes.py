@@ -65,3 +65,25 @@ def test_a_folder_that_cannot_be_written_fails_no_request(start: Start, tmp_path
     ask(daemon)
 
     assert daemon.stop() == 0
+
+
+def test_a_model_that_was_warmed_knows_its_system_text(start: Start) -> None:
+    daemon = with_echo(start)
+    made = daemon.post("/api/create", model="teller", **{"from": "echo"}, system=LONG, warm=True)
+    assert made == {"status": "success"}
+
+    answer = daemon.post(
+        "/api/chat",
+        model="teller",
+        messages=[{"role": "user", "content": "What is the time?"}],
+        options={"num_predict": 3},
+    )
+
+    assert answer["prompt_cached_count"] >= len(LONG)
+
+
+def test_a_model_without_a_system_text_has_nothing_to_warm(start: Start) -> None:
+    daemon = with_echo(start)
+
+    assert daemon.post("/api/create", model="bare", **{"from": "echo"}, warm=True) == {"status": "success"}
+    assert daemon.loaded() == []
