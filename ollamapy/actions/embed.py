@@ -52,7 +52,7 @@ async def embed(services: Services, request: EmbedRequest) -> EmbedResponse:
             dimensions=request.dimensions,
         )
         found = await vectors(runner, wanted)
-    log_dropped(subject, found.num_dropped)
+    count(services, subject, found)
     return EmbedResponse(
         request.model,
         found.vectors,
@@ -77,6 +77,7 @@ async def embeddings(services: Services, request: EmbeddingsRequest) -> Embeddin
             found = await runner.embed(wanted)
         except InvalidInput as error:
             raise Error(error.message, hint=error.hint) from error
+    count(services, subject, found)
     return EmbeddingsResponse(found.vectors[0])
 
 
@@ -128,7 +129,8 @@ def is_raw(file: GgufFile) -> bool:
     return file.architecture.startswith("nomic-bert") and normalises is not True
 
 
-def log_dropped(subject: Subject, num_dropped: int) -> None:
-    """An input that lost tokens is worth a line: the vector does not know what they said."""
-    if num_dropped:
-        log.warning("input truncated model=%s dropped_tokens=%d", subject.model.name, num_dropped)
+def count(services: Services, subject: Subject, found: Embedding) -> None:
+    """Keeps the books. An input that lost tokens is worth a line: the vector does not know what they said."""
+    services.metrics.read(subject.model.name.short, found.num_prompt, found.num_dropped)
+    if found.num_dropped:
+        log.warning("input truncated model=%s dropped_tokens=%d", subject.model.name, found.num_dropped)

@@ -44,6 +44,11 @@ class Metrics:
         self._queue.labels(model).observe(finished.queue_seconds)
         self._first.labels(model).observe(finished.prompt_seconds)
 
+    def read(self, model: str, num_prompt: int, num_dropped: int) -> None:
+        """Texts were read and nothing was answered but numbers."""
+        self._prompt.labels(model).inc(num_prompt)
+        self._dropped.labels(model).inc(num_dropped)
+
     def text(self) -> bytes:
         """All of it, as a scrape gets it."""
         return generate_latest(self._registry)

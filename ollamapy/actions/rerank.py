@@ -1,7 +1,7 @@
 """`POST /api/rerank`: how well each of some documents answers a query. For models that pool to a rank."""
 
 from ollamapy.actions import inference
-from ollamapy.actions.embed import context_of, log_dropped, resolve, vectors
+from ollamapy.actions.embed import context_of, count, resolve, vectors
 from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Timing
 from ollamapy.actions.services import Services
@@ -34,7 +34,7 @@ async def rerank(services: Services, request: RerankRequest) -> RerankResponse:
             query=request.query,
         )
         found = await vectors(runner, wanted)
-    log_dropped(subject, found.num_dropped)
+    count(services, subject, found)
     results = [RerankResult(index, scores[0]) for index, scores in enumerate(found.vectors)]
     results.sort(key=lambda result: -result.relevance_score)
     return RerankResponse(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -57,6 +58,16 @@ def test_many_texts_keep_their_order(shared: DaemonProcess) -> None:
     assert answer["prompt_eval_count"] == sum(map(len, texts))
 
 
+def test_many_clients_at_once_get_their_own_vectors(shared: DaemonProcess) -> None:
+    texts = [[f"client {client} text {n}" for n in range(20)] for client in range(16)]
+
+    with ThreadPoolExecutor(16) as clients:
+        answers = list(clients.map(lambda own: embed(shared, input=own)["embeddings"], texts))
+
+    for own, found in zip(texts, answers, strict=True):
+        assert found == [pytest.approx(counted(text), abs=1e-8) for text in own]
+
+
 @pytest.mark.parametrize("body", [{}, {"input": None}, {"input": ""}, {"input": []}])
 def test_no_input_loads_the_model_and_no_more(shared: DaemonProcess, body: dict[str, Any]) -> None:
     assert embed(shared, **body) == {"model": "echo", "embeddings": []}
@@ -100,6 +111,16 @@ def test_a_long_input_is_cut_and_the_answer_says_by_how_much(shared: DaemonProce
     assert answer["embeddings"][0] == pytest.approx(counted("abcdefgh"), abs=1e-8)
     assert (answer["prompt_eval_count"], answer["prompt_dropped_count"]) == (10, 2)
     assert "input truncated model=echo:latest dropped_tokens=2" in shared.log
+
+
+def test_tokens_that_were_read_are_counted(start: Callable[..., DaemonProcess]) -> None:
+    daemon = start()
+    daemon.post("/api/pull", model="echo")
+    embed(daemon, input=["abcdefghij", "xy"], options={"num_ctx": 8})
+
+    counted_ = daemon.request("GET", "/metrics").text
+    assert 'ollamapy_prompt_tokens_total{model="echo:latest"} 10.0' in counted_
+    assert 'ollamapy_prompt_dropped_tokens_total{model="echo:latest"} 2.0' in counted_
 
 
 def test_a_long_input_that_may_not_be_cut_refuses_the_whole_request(shared: DaemonProcess) -> None:
