@@ -1,8 +1,10 @@
 """The decode loop on the echo model: however requests are mixed, each gets the answer that it gets alone."""
 
 import queue
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import msgspec
@@ -21,7 +23,7 @@ from fakes.echo_loop import (
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ollamapy.runner.loop import Closed, Loop
+from ollamapy.runner.loop import Closed, Loop, Message
 from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.runner.sequence import cut_prompt
 from ollamapy.wire.options import Options
@@ -422,6 +424,69 @@ def test_the_reports_count_all_steps_and_tokens() -> None:
     assert all(min(stats.decode_seconds, stats.host_seconds) >= 0 for stats in served.stats)
 
 
+# The cache
+
+
+def num_computed(model: WatchedEcho) -> int:
+    return sum(len(chunk.tokens) for step in model.steps for chunk in step)
+
+
+def test_requests_with_one_long_beginning_compute_it_once() -> None:
+    model = WatchedEcho(max_batch=32)
+    beginning = "x" * 300
+    requests = [request(n, f"{beginning}{n}", num_ctx=1000, options={"num_predict": 1}) for n in range(8)]
+
+    served = serve(model, requests)
+
+    assert [served[n].finished.num_prompt_cached for n in range(8)] == [0] + [300] * 7
+    assert num_computed(model) == 302 + 7 * 2
+
+
+def test_the_same_prompt_again_computes_one_token() -> None:
+    model = WatchedEcho(num_parallel=1)
+
+    served = serve(model, [request(n, "abcdefgh", options={"num_predict": 1}) for n in range(2)])
+
+    assert served[1].finished.num_prompt_cached == 8
+    assert num_computed(model) == 9 + 1
+
+
+def test_scopes_do_not_share() -> None:
+    model = WatchedEcho(num_parallel=1)
+
+    served = serve(model, [request(n, "abcdefgh", scope=f"key {n}") for n in range(2)])
+
+    assert served[1].finished.num_prompt_cached == 0
+
+
+def test_a_chat_goes_on_from_its_last_answer() -> None:
+    """Also when an early turn was edited: what stands before the change is still there."""
+    model = WatchedEcho(num_parallel=1)
+    turns = ["abcdefgh", "abcdefgh, then ijkl", "abcdefgh, but ijkl"]
+
+    served = serve(model, [request(n, text, add_special=False) for n, text in enumerate(turns)])
+
+    assert [served[n].finished.num_prompt_cached for n in range(3)] == [0, 8, 10]
+
+
+def test_what_nobody_uses_goes_before_a_running_sequence_does() -> None:
+    model = WatchedEcho(pool_tokens=60, num_parallel=2)
+
+    served = serve(model, [request(n, chr(97 + n) * 12) for n in range(6)])
+
+    assert served.num_preempted == 0
+    assert [served[n].text for n in range(6)] == [chr(97 + n) * 12 for n in range(6)]
+
+
+def test_a_prompt_that_was_cancelled_is_there_for_the_next_try() -> None:
+    model = WatchedEcho(max_batch=8)
+    again = submission(model, request(2, "a" * 100, num_ctx=1000, options={"num_predict": 1}))
+
+    served = serve(model, [request(1, "a" * 100, num_ctx=1000)], later={5: [*cancel(1), again]})
+
+    assert served[2].finished.num_prompt_cached == 48
+
+
 # Trouble with one
 
 
@@ -511,6 +576,22 @@ def test_a_cancel_of_the_preempted_ends_it() -> None:
     assert served.num_preempted == 1, "it was sent away once, and never came back"
     assert served[2].finished.reason == "cancel"
     assert served[1].text == "abcdefgh"
+
+
+def test_nothing_runs_after_a_storm_of_cancels() -> None:
+    """A thousand requests that all leave: some in the queue, some in their prompt, some in their answer."""
+    model = WatchedEcho(pool_tokens=4096, num_parallel=16, max_batch=64)
+    requests = [request(n, f"{n % 7} " * (n % 40 + 1), num_ctx=400) for n in range(1000)]
+    random = Random(3)
+    later: dict[int, list[Message]] = {}
+    for n in range(1000):
+        later.setdefault(random.randrange(150), []).extend(cancel(n))
+
+    served = serve(model, requests, later=later)
+
+    reasons = Counter(served[n].finished.reason for n in range(1000))
+    assert reasons["cancel"] > 800
+    assert len(model.steps) <= 151, "the loop went on after the last had left"
 
 
 def test_a_cancel_of_nobody_is_passed_over() -> None:
