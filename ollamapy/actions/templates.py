@@ -22,11 +22,8 @@ from ollamapy.modelfile.renderer import Rendered, RenderGo, RenderJinja, RenderR
 from ollamapy.wire.native import Message, Think, Tool
 
 MAX_CHILDREN = 2
-ANSWER_SECONDS = 5.0
-"""Time after which a child that bounds its own must be stuck."""
-_STRANGERS_SECONDS = 0.9
-_LEAST_SECONDS = 0.3
-"""What a template that has not rendered well gets, the start of a child included, and what it gets in any case."""
+ANSWER_SECONDS = 20.0
+"""Time after which a child that bounds its own processor time must be stuck: the last resort, on a busy machine too."""
 _MAX_PROVEN = 1024
 
 log = logging.getLogger(__name__)
@@ -94,7 +91,7 @@ class Templates:
         self._idle = [renderer for renderer in self._idle if renderer.is_fit]
         renderer = self._idle.pop(-1 if is_proven else 0) if self._idle else _Renderer()
         try:
-            return await renderer.answer(request, ANSWER_SECONDS if is_proven else _STRANGERS_SECONDS)
+            return await renderer.answer(request)
         finally:
             if renderer.is_fit:
                 self._idle.append(renderer)
@@ -124,17 +121,16 @@ class _Renderer:
         is_lost = start.done() and (start.cancelled() or start.exception() or not start.result().is_running)
         return not is_lost and (self._answer is None or self._answer.done())
 
-    async def answer(self, request: RenderRequest, seconds: float) -> Rendered:
-        """The answer of the child, within so many seconds from now. Without one, it is ended. Raises TemplateError."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + seconds
+    async def answer(self, request: RenderRequest) -> Rendered:
+        """The answer of the child. When none comes, the child is ended. Raises TemplateError."""
         child = await asyncio.shield(self._starting)
         self._death = self._death or asyncio.create_task(child.wait(), name="end of templates")
         self._answer = asyncio.get_running_loop().create_future()
         child.send(msgspec.json.encode(request))
         try:
-            left = max(deadline - clock(), _LEAST_SECONDS)
-            done, _ = await asyncio.wait((self._answer, self._death), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                (self._answer, self._death), timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             if not self._answer.done():
                 child.kill()

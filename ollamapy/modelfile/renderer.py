@@ -2,8 +2,10 @@
 
 `python -m ollamapy.modelfile.renderer`: one request a line in, one `Rendered` a line out, until stdin ends. Templates
 are data from strangers, and neither the time nor the memory that they take can be bounded inside the daemon: here
-`MAX_CPU_SECONDS` of processor time, `MAX_SECONDS` of time and `MAX_MEMORY_BYTES` of address space are. Two timers
-watch: the first raises between two steps of a template, the second ends the process when a single step does not return.
+processor time and `MAX_MEMORY_BYTES` of address space are. Two timers watch: after `MAX_CPU_SECONDS` the first raises
+between two steps of a template, and after `MAX_STEP_SECONDS` the second ends the process, for a single step that does
+not return. Both count processor time: on a busy machine an honest template waits, and must not be taken for a hostile
+one.
 """
 
 import contextlib
@@ -20,12 +22,13 @@ from ollamapy.modelfile import gochat, jinjachat
 from ollamapy.wire.native import Message, Think, Tool
 
 MAX_CPU_SECONDS = 0.5
-MAX_SECONDS = 0.7
+MAX_STEP_SECONDS = 0.6
 MAX_MEMORY_BYTES = 1 << 29
 
 
 WHAT_TO_DO = "a prompt is due in milliseconds: mend the template, or create the model anew with a TEMPLATE of your own"
 _DEATHS = {
+    -signal.SIGVTALRM: f"it took more than {MAX_CPU_SECONDS:g} s of processor time",
     -signal.SIGALRM: "it did not finish in time",
     -signal.SIGKILL: "the system ended its process, perhaps for want of memory",
 }
@@ -83,7 +86,7 @@ def _on_alarm(*_: Any) -> None:
 def answer(request: RenderRequest) -> Rendered:
     """Renders within the bounds on time."""
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
-    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MAX_STEP_SECONDS)
     try:
         return Rendered(request.id, text=_render(request))
     except TemplateError as error:
@@ -93,7 +96,7 @@ def answer(request: RenderRequest) -> Rendered:
         return Rendered(request.id, error=text, is_overtime=True)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def _render(request: RenderRequest) -> str:
@@ -124,7 +127,7 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):  # macOS does not bound address space
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGPROF, _on_alarm)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     decoder = msgspec.json.Decoder(RenderRequest)
     for line in sys.stdin.buffer:
         writer.write(msgspec.json.encode(answer(decoder.decode(line))) + b"\n")
