@@ -226,3 +226,9 @@ def test_no_text_breaks_the_reading_of_a_host(text):
 @given(st.dictionaries(st.sampled_from(["OLLAMA_DEBUG", "OLLAMA_KEEP_ALIVE", "OLLAMA_MAX_QUEUE"]), st.text()))
 def test_no_value_breaks_the_reading_of_settings(env):
     assert Settings.from_env(env).max_queue >= 0
+
+
+def test_an_unknown_type_of_cache_is_a_warning_and_f16(caplog: pytest.LogCaptureFixture) -> None:
+    assert settings(OLLAMA_KV_CACHE_TYPE="q5_1").kv_cache_type == "q5_1"
+    assert settings(OLLAMA_KV_CACHE_TYPE="q3_9").kv_cache_type == "f16"
+    assert "name=OLLAMA_KV_CACHE_TYPE value='q3_9' default=f16" in caplog.text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ollamapy.pool.memory import ModelShape, available_bytes, plan_load, pool_tokens, request_num_ctx
+from ollamapy.pool.memory import ModelShape, available_bytes, needs_reload, plan_load, pool_tokens, request_num_ctx
 from ollamapy.settings import Host, Settings
 from ollamapy.wire.options import Options
 
@@ -70,3 +70,24 @@ def test_a_model_that_makes_vectors_keeps_no_prefixes() -> None:
     plan = plan_load("m", (), Options(), SHAPE, settings(), GIB, "embed")
 
     assert (plan.snapshot_folder, plan.host_cache_bytes) == ("", 0)
+
+
+def test_a_quantized_cache_affords_more_cells() -> None:
+    plans = {
+        kv_type: plan_load("m", (), Options(num_ctx=512, kv_type=kv_type), SHAPE, settings(), 100_000_000)
+        for kv_type in ("f32", "f16", "q4_0")
+    }
+
+    assert {kv_type: plan.pool_tokens for kv_type, plan in plans.items()} == {"f32": 542, "f16": 1085, "q4_0": 2048}
+
+
+def test_options_of_the_engine_go_before_the_environments() -> None:
+    environment = settings(kv_cache_type="q8_0", flash_attention=True)
+
+    plain = plan_load("m", (), Options(), SHAPE, environment, GIB)
+    asked = plan_load("m", (), Options(kv_type="f16", flash_attention=False, use_mlock=True), SHAPE, environment, GIB)
+
+    assert (plain.kv_type, plain.flash_attention, plain.use_mlock) == ("q8_0", True, False)
+    assert (asked.kv_type, asked.flash_attention, asked.use_mlock) == ("f16", False, True)
+    assert needs_reload(plain, plain.pool_tokens, asked, Options())
+    assert not needs_reload(plain, plain.pool_tokens, plain, Options())
