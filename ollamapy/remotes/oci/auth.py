@@ -1,7 +1,7 @@
 """Tokens for a registry: its challenge, and the request that is signed with the user's key.
 
-Owns the key file. A token is asked of the registry's own host only: whoever answers 401 names the place, and a
-hostile one could name any.
+Owns the key file. A token is asked of the registry's own host only: whoever answers 401 names the place, and a hostile
+one could name any. `cryptography` takes 10 MB, so it is imported where a key is used.
 """
 
 import base64
@@ -12,18 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_ssh_private_key,
-)
-
 from ollamapy.errors import RemoteError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -63,11 +58,14 @@ def check_realm(challenge: Challenge, host: str) -> None:
 class Key:
     """The user's Ed25519 key, in OpenSSH's form at `path`."""
 
-    private: Ed25519PrivateKey
+    private: "Ed25519PrivateKey"
 
     @classmethod
     def load(cls, path: Path) -> "Key":
         """Raises RemoteError when the file is missing or no such key."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
         try:
             private = load_ssh_private_key(path.read_bytes(), password=None)
         except OSError as error:
@@ -81,6 +79,8 @@ class Key:
     @property
     def public_line(self) -> str:
         """`ssh-ed25519 AAAA…`, as a registry's account page wants it."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
         return self.private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
     def authorization(self, url: str) -> str:
@@ -92,6 +92,9 @@ class Key:
 
 def create_key(path: Path) -> Key:
     """Makes a new key pair at `path` and `path.pub`. Raises OSError."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     private = Ed25519PrivateKey.generate()
     key = Key(private)
     path.parent.mkdir(parents=True, exist_ok=True)

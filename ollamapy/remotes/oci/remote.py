@@ -1,19 +1,21 @@
 """A model in a registry: its manifest, and each of its blobs as a remote of its own.
 
-Blobs are remotes so that two pulls of one blob share a transfer; each opens its own session, because whoever began it
+httpx and what it brings take 10 MB, so both are imported when a registry is asked. Blobs are remotes so that two pulls of one blob share a transfer; each opens its own session, because whoever began it
 may leave first.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollamapy.errors import InvalidDigest, InvalidInput, RemoteError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
-from ollamapy.remotes.oci.download import Download
-from ollamapy.remotes.oci.session import Session
 from ollamapy.remotes.threads import in_thread
 from ollamapy.wire.manifest import MANIFEST_TYPE, Layer, Manifest, decode_manifest
+
+if TYPE_CHECKING:
+    from ollamapy.remotes.oci.session import Session
 
 MAX_MANIFEST_BYTES = 4 << 20
 _NEEDS_MLX = "this model requires MLX support, but the MLX runtime is not available"
@@ -36,8 +38,10 @@ class Registry:
     key_file: Path
     insecure: bool = False
 
-    def open(self) -> Session:
+    def open(self) -> "Session":
         """Raises RemoteError for plain http that was not allowed."""
+        from ollamapy.remotes.oci.session import Session
+
         return Session.open(self.name, self.key_file, insecure=self.insecure)
 
     async def fetch_manifest(self) -> Found:
@@ -90,6 +94,8 @@ class OciBlob:
 
     async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
         """Brings the blob into `blobs`. Raises RemoteError, StoreError."""
+        from ollamapy.remotes.oci.download import Download
+
         source = self.entry.source
         if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
             return digest
