@@ -200,4 +200,6 @@ def generate_message(
         grammar=grammar,
         max_repeats=0 if subject.renders == "jinja" else MAX_REPEATS,
         num_top_logprobs=request.top_logprobs if request.logprobs else -1,
+        priority=request.priority,
+        client=services.client,
     )

@@ -28,3 +28,5 @@ class Services:
     vocabularies: Pool
     """Runners that know words and nothing else; models do not wait for their places."""
     grammars: Grammars = field(default_factory=Grammars)
+    client: str = ""
+    """Who asks: the address that a request came from. Clients share a busy model evenly."""

@@ -3,21 +3,22 @@
 A step is filled in this order:
 1. every running sequence that lacks one token gets it (decode first: streams never wait for a prefill),
 2. prompts that are under way go on, oldest first, as far as the prefill budget reaches,
-3. waiting sequences are admitted while they may run and the pool has cells for what of their prompt is not there yet.
-   One whose prompt begins like a prompt that is being computed waits until that part is there.
-When the pool has too few cells, prefixes that nobody uses go first. When that is not enough for (1), the youngest
-running sequence is preempted: it becomes such a prefix and waits at the head of the queue. The oldest always goes on,
-so nobody starves.
+3. waiting sequences are admitted, in the order of `waiting.py`, while they may run and the pool has cells for what of
+   their prompt is not there yet. One whose prompt begins like a prompt that is being computed waits until that part is
+   there.
+When the pool has too few cells, prefixes that nobody uses go first. When that is not enough for (1), a running
+sequence is preempted, the youngest of the lowest priority: it becomes such a prefix and waits at the head of the
+queue. The oldest always goes on, so nobody starves.
 When the engine itself ran out of cells (`give_way`), nobody is admitted until a running sequence has ended: the
 books would let the youngest in again at once.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ollamapy.runner.prefix import PrefixTree, num_shared
 from ollamapy.runner.sequence import Sequence, Stage
+from ollamapy.runner.waiting import WaitingList
 from ollamapy.runner.whole import WholePrefixes
 
 _LEAST_EVICTED = 64
@@ -70,7 +71,7 @@ class Scheduler:
         self.max_batch = max_batch
         self.cache = cache
         self.reach = reach or (lambda scope, tokens, end, length: length)
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingList()
         self.running: list[Sequence] = []
         self._is_tight = False
 
@@ -84,15 +85,18 @@ class Scheduler:
         return sum(1 for s in self.running if s.num_output and s.num_pending == 1)
 
     def submit(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        self.waiting.arrive(sequence)
 
     def find(self, request_id: int) -> Sequence | None:
         return next((s for s in self._all() if s.id == request_id), None)
 
     def remove(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Takes a sequence out, done or cancelled. What it has computed stays in the cache if `keep` says so."""
+        if sequence.stage is Stage.DONE:
+            return
+        self.waiting.leave(sequence)
         if sequence.stage is Stage.WAITING:
-            self.waiting.remove(sequence)
+            self.waiting.discard(sequence)
         elif sequence.stage is Stage.RUNNING:
             self.running.remove(sequence)
             self._close(sequence, keep=keep)
@@ -103,6 +107,7 @@ class Scheduler:
         """A part of a step is done. Others can share a prompt as far as it is there."""
         sequence = planned.sequence
         sequence.num_computed += planned.count
+        self.waiting.charge(sequence, planned.count)
         if planned.count > 1:
             self._tell_cache(sequence)
         if isinstance(self.cache, WholePrefixes) and sequence.num_pending == 1 and not sequence.num_output:
@@ -141,18 +146,19 @@ class Scheduler:
         if self.cache.evict(self.pool_tokens):
             return True
         self._is_tight = len(self.running) > 1
-        has_given = self._preempt_youngest() is not None
+        has_given = self._preempt() is not None
         self.cache.evict(self.pool_tokens)
         return has_given
 
-    def _preempt_youngest(self) -> Sequence | None:
-        """Sends the youngest running sequence back to the queue unless it is the only one."""
+    def _preempt(self) -> Sequence | None:
+        """Sends a running sequence back to the queue: the youngest of the lowest priority, never the oldest."""
         if len(self.running) < 2:
             return None
-        sequence = self.running.pop()
+        sequence = min(self.running[:0:-1], key=lambda one: one.request.priority)
+        self.running.remove(sequence)
         self._close(sequence, keep=True)
         sequence.stage = Stage.WAITING
-        self.waiting.appendleft(sequence)
+        self.waiting.send_back(sequence)
         return sequence
 
     def _tell_cache(self, sequence: Sequence) -> None:
@@ -193,14 +199,14 @@ class Scheduler:
         while (num_missing := self._num_used() - self.pool_tokens) > 0:
             if self.cache.evict(max(num_missing, _LEAST_EVICTED)):
                 continue
-            preempted = self._preempt_youngest()
+            preempted = self._preempt()
             if preempted is None:
                 return
             step.preempted.append(preempted)
 
     def _admit(self, step: Step, budget: int) -> None:
-        for sequence in list(self.waiting):
-            if len(self.running) >= self.num_parallel or budget <= 0:
+        for sequence in self.waiting if self._may_admit(budget) else ():
+            if not self._may_admit(budget):
                 return
             if self._awaits_prefill(sequence):
                 continue
@@ -210,6 +216,9 @@ class Scheduler:
             count = self._count(sequence, budget)
             budget -= count
             step.planned.append(Planned(sequence, count))
+
+    def _may_admit(self, budget: int) -> bool:
+        return len(self.running) < self.num_parallel and budget > 0
 
     def _count(self, sequence: Sequence, budget: int) -> int:
         """Tokens of a prompt for one step; where a state cannot be cut back, one is kept before the last token."""
@@ -226,7 +235,7 @@ class Scheduler:
 
     def _start(self, sequence: Sequence) -> None:
         """Lets a waiting sequence run with what the cache has of its tokens; the last is always computed again."""
-        self.waiting.remove(sequence)
+        self.waiting.take(sequence)
         sequence.stage = Stage.RUNNING
         sequence.slot = self.cache.open(sequence.request.scope, sequence.tokens, len(sequence.tokens) - 1)
         self.running.append(sequence)

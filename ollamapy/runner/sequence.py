@@ -44,6 +44,8 @@ class Sequence:
     """Tokens of the prompt that were in the cache when it first ran; None before."""
     is_shifted: bool = False
     """Cells of it were moved: they hold what no computation of its tokens would give."""
+    num_passed: int = 0
+    """Later arrivals that ran before it."""
     awaited: "tuple[Sequence, int] | None" = None
     """A sequence whose prompt begins like this one's, and how many tokens of it are worth waiting for."""
     num_output: int = 0

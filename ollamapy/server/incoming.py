@@ -1,5 +1,7 @@
 """What every handler takes from a request: its body, and the services of the application. Decodes nothing."""
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from ollamapy.actions.services import Services
@@ -36,5 +38,5 @@ async def _from_zstd(request: web.Request) -> bytes:
 
 
 def services(request: web.Request) -> Services:
-    """What the verbs work with."""
-    return request.app[SERVICES]
+    """What the verbs work with for this request."""
+    return replace(request.app[SERVICES], client=request.remote or "")

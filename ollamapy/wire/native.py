@@ -72,6 +72,8 @@ class _Inference(_Request, frozen=True):
     logprobs: bool = False
     top_logprobs: int = 0
     debug_render_only: bool = msgspec.field(default=False, name="_debug_render_only")
+    priority: int = 0
+    """Of ours: a request of a higher priority runs before those that wait."""
 
 
 class GenerateRequest(_Inference, frozen=True):

@@ -96,6 +96,10 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     """Report the token ids of prompt and answer in `Finished`."""
     scope: str = ""
     """Requests of different scopes never share cached prefixes."""
+    priority: int = 0
+    """Higher goes first."""
+    client: str = ""
+    """Who asks: the clients of a model get equal shares of it while they wait."""
 
 
 class Embed(msgspec.Struct, frozen=True, tag=True):

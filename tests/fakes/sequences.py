@@ -1,5 +1,7 @@
 """Sequences without an engine, for tests of what only counts tokens."""
 
+from typing import Any
+
 from ollamapy.runner.sequence import Sequence
 from ollamapy.runner.text import TextStream
 from ollamapy.wire.options import Options
@@ -31,14 +33,14 @@ def sequence(
     num_predict: int = -1,
     max_repeats: int = 0,
     first_token: int | None = None,
-    scope: str = "",
+    **asked: Any,
 ) -> Sequence:
     """A sequence that waits. Its prompt counts up from `first_token`; without one it is like no other's."""
     options = Options(num_keep=num_keep, num_predict=num_predict)
     first = 1000 * request_id if first_token is None else first_token
     prompt = list(range(first, first + num_prompt))
     return Sequence(
-        request=Generate(request_id, "", options, num_ctx, max_repeats=max_repeats, scope=scope),
+        request=Generate(request_id, "", options, num_ctx, max_repeats=max_repeats, **asked),
         num_ctx=num_ctx,
         tokens=list(prompt),
         sampler=NoSampler(),

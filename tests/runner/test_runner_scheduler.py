@@ -202,6 +202,16 @@ def test_nobody_is_admitted_in_the_step_that_sent_one_away() -> None:
     assert counts(step) == [(1, 1)]
 
 
+def test_the_lowest_priority_gives_way_first() -> None:
+    books = scheduler(pool_tokens=16)
+    for request_id, priority in ((1, 0), (2, -1), (3, 0)):
+        books.submit(sequence(request_id, num_prompt=4, num_ctx=16, priority=priority))
+    carry_out(books, books.next_step(512))
+    carry_out(books, books.next_step(512))
+
+    assert preempted(books.next_step(512)) == [2]
+
+
 def test_the_only_sequence_is_never_preempted() -> None:
     books = scheduler(4, pool_tokens=8)
     for _ in range(6):
