@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Protocol
 
 from ollamapy.errors import InvalidInput
+from ollamapy.runner.bare import use_bare_llama_cpp
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
 from ollamapy.runner.loop import Closed, Loop, Submission
 from ollamapy.runner.model import Model, ModelInfo
@@ -61,6 +62,7 @@ class Session(Protocol):
 
 def open_session(request: Load, on_progress: Progress, send: Send) -> Session:
     """Loads what the mode needs. Raises LoadFailed."""
+    use_bare_llama_cpp()
     loaded = import_module(LOADERS[request.engine, request.mode]).load(request, on_progress)
     if request.mode == "generate":
         return Generation(request, loaded, send)
