@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from fakes import noisy_runner
@@ -366,3 +368,31 @@ def test_prints_of_native_code_do_not_break_the_protocol(noisy: RunnerProcess, t
     assert noisy.close() == 0
     for noise in ("native noise in load", "Python noise in load", "native noise in decode"):
         assert noise in noisy.stderr
+
+
+def test_a_storm_of_cancels_leaves_a_runner_that_is_free(runner: RunnerProcess, tmp_path: Path) -> None:
+    """A thousand clients of which most leave: in the queue, in their prompt, in their answer."""
+    runner.load(load_request(echo_file(tmp_path, step_seconds=0.001), num_parallel=16))
+    random = Random(5)
+    for first in range(0, 1000, 50):
+        runner.send(*(generate_request(n, f"{n} " * random.randrange(1, 60)) for n in range(first, first + 50)))
+        runner.send(*(Cancel(random.randrange(first + 50)) for _ in range(60)))
+    runner.send(*(Cancel(n) for n in range(1000)))
+
+    reasons = Counter(runner.answer(n).finished.reason for n in range(1000))
+    last = runner.generate(generate_request(1000, "still here"))[0]
+
+    assert set(reasons) <= {"cancel", "stop", "length"}
+    assert reasons["cancel"] > 500
+    assert last.text == "still here"
+    assert last.finished.queue_seconds < 1, "somebody was still running"
+
+
+def test_sixty_four_clients_at_once_are_all_answered(runner: RunnerProcess, tmp_path: Path) -> None:
+    """In a pool that holds a few of them."""
+    runner.load(load_request(echo_file(tmp_path), num_ctx=512, pool_tokens=1024, num_parallel=8))
+    prompts = [f"client {n} says " * 12 for n in range(64)]
+
+    answers = runner.generate(*(generate_request(n, prompt) for n, prompt in enumerate(prompts)))
+
+    assert [answer.text for answer in answers] == prompts
