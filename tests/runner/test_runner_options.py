@@ -112,13 +112,17 @@ def test_weights_are_locked_in_memory_or_the_log_says_why_not(
     assert locked_kib > 80_000 or "failed to mlock" in fresh.stderr
 
 
-def test_the_same_seed_says_the_same_alone_and_in_company(runner: RunnerProcess) -> None:
-    """Bit for bit, hot as it is: rows of a step with fewer than 64 tokens go through the same kernels, however many."""
+def test_the_same_seed_says_the_same_alone_and_in_company(fresh: RunnerProcess, starter_gguf: Path) -> None:
+    """Bit for bit, hot as it is: rows of a step with fewer than 64 tokens go through the same kernels, however many.
+
+    In a fresh pool, because attention adds cells up in the order in which they lie.
+    """
+    fresh.load(load_request(starter_gguf))
     asked: dict[str, Any] = {"seed": 7, "temperature": 1.5, "num_predict": 25}
-    alone = [said(answer(runner, STORY, **asked)) for _ in range(2)]
+    alone = [said(answer(fresh, STORY, **asked)) for _ in range(2)]
 
     company = [request(text, seed=k, temperature=1.5, num_predict=40) for k, text in enumerate(OTHERS)]
-    together = runner.generate(company[0], request(STORY, **asked), *company[1:], request(STORY, **asked))
+    together = fresh.generate(company[0], request(STORY, **asked), *company[1:], request(STORY, **asked))
 
     assert [alone[1], said(together[1]), said(together[-1])] == [alone[0]] * 3
 
