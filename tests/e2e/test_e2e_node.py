@@ -24,7 +24,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         do_without("Node and npm are not there")
-    packages = CACHE / hashlib.sha256((SCRIPTS / "package-lock.json").read_bytes()).hexdigest()[:16]
+    packages = CACHE / hashlib.sha256((SCRIPTS / "package-lock.json").read_bytes()).hexdigest()[:16] / "node_modules"
     if not packages.exists():
         install(packages)
     folder = tmp_path_factory.mktemp("node")
@@ -35,7 +35,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(packages: Path) -> None:
-    """Puts the packages in place, all or none."""
+    """Puts the packages in place, all or none. Node looks for what they import in a folder of that name only."""
     packages.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=packages.parent) as folder:
         for name in ("package.json", "package-lock.json"):
@@ -44,8 +44,8 @@ def install(packages: Path) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=280)
         if done.returncode:
             do_without(f"npm cannot install the packages of tests/node:\n{done.stderr}")
-        with contextlib.suppress(FileExistsError):  # another run was faster
-            (Path(folder) / "node_modules").rename(packages)
+        with contextlib.suppress(OSError):  # another run was faster
+            (Path(folder) / packages.name).rename(packages)
 
 
 def do_without(reason: str) -> NoReturn:
