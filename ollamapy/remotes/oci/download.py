@@ -5,7 +5,7 @@ Owns the partial files of the blob while it runs. Nothing counts as a blob befor
 1. there already: nothing to do
 2. parts that were begun: go on with them; else the size from a HEAD, and a plan
 3. the direct URL: where the registry redirects to on another host, or its own; the token never goes to another host
-4. every part on its own connection, at most NUM_PARTS at once; a server without ranges gives one part
+4. every part on its own connection, at most NUM_PARTS at once; from a server without ranges all of it in one
 5. all bytes hashed, in order, from memory while they come in order and from the file where they did not
 """
 
@@ -15,6 +15,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,7 +26,7 @@ from ollamapy.remotes.base import BlobSink, Report
 from ollamapy.remotes.oci import parts as plans
 from ollamapy.remotes.oci.hashing import PartialFile
 from ollamapy.remotes.oci.parts import Part
-from ollamapy.remotes.oci.session import MAX_REDIRECTS, Lost, Session, Status
+from ollamapy.remotes.oci.session import MAX_REDIRECTS, Lost, Session, Stalled, Status
 from ollamapy.remotes.pour import require_room
 from ollamapy.remotes.threads import in_thread
 from ollamapy.wire.native import Progress
@@ -37,16 +38,17 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class _NoRanges(Exception):
-    """The server sent the whole blob when a part was asked for."""
+    """The server sent the whole blob when one part of several was asked for."""
 
 
 @dataclass(slots=True)
 class Download:
-    """One blob on its way. `path` is the registry's path of the blob."""
+    """One blob on its way. `path` is the registry's path of the blob, `min_part_bytes` what a part has at least."""
 
     session: Session
     path: str
@@ -55,25 +57,36 @@ class Download:
     blobs: BlobSink
     report: Report
     sleep: Sleep = asyncio.sleep
+    min_part_bytes: int = plans.MIN_PART_BYTES
     parts: list[Part] = field(default_factory=list)
     _direct: str = ""
 
     async def run(self) -> Digest:
         """Brings the blob into the store. Raises RemoteError, StoreError, InvalidDigest; what came so far stays."""
         partial = await in_thread(lambda stop: self.blobs.partial_path(self.digest.filename))
-        self.parts = await in_thread(lambda stop: plans.load(partial))
+        self.parts = await in_thread(lambda stop: self._begun(partial))
         if not self.parts:
-            self.parts = plans.plan(await self._fetch_size())
+            self.parts = plans.plan(await self._patiently(self._fetch_size), self.min_part_bytes)
+            await in_thread(lambda stop: plans.begin(partial, self.parts))
         self._tell()
         missing = plans.total(self.parts) - plans.completed(self.parts)
         await in_thread(lambda stop: require_room(self.blobs, missing))
         file = await in_thread(lambda stop: PartialFile(partial, plans.total(self.parts)))
         try:
-            await self._fetch_all(file, partial)
+            if missing:
+                await self._fetch_all(file, partial)
             found = await in_thread(lambda stop: file.finish(stop.check))
         finally:
             await in_thread(lambda stop: file.close())
         return await in_thread(lambda stop: self._commit(partial, found))
+
+    def _begun(self, partial: Path) -> list[Part]:
+        """The parts that are here already; none when they are of a blob of another size."""
+        parts = plans.load(partial)
+        if plans.total(parts) == self.size:
+            return parts
+        plans.discard(partial, data=True)
+        return []
 
     def _commit(self, partial: Path, found: Digest) -> Digest:
         if found != self.digest:
@@ -84,28 +97,27 @@ class Download:
         return found
 
     async def _fetch_size(self) -> int:
+        """What the registry says; it may leave that out, since the manifest says it too."""
         async with self.session.follow("HEAD", self.path) as response:
             length = response.headers.get("content-length", "")
-        if not length.isdecimal():
-            raise RemoteError(f"the registry does not say how large {self.digest.short} is")
-        if int(length) != self.size:
+        if length.isdecimal() and int(length) != self.size:
             raise RemoteError(
                 f"the registry's blob {self.digest.short} has {length} bytes, the manifest says {self.size}"
             )
-        return int(length)
+        return self.size
 
     # Parts
 
     async def _fetch_all(self, file: PartialFile, partial: Path) -> None:
         """Until every part is here. The first part that fails for good ends the others."""
-        self._direct = await self._find_direct_url()
+        self._direct = await self._patiently(self._find_direct_url)
         try:
             await self._fetch_parts(file, partial)
         except* _NoRanges:
             log.info("no ranges, fetching in one part digest=%s", self.digest.short)
-            await in_thread(lambda stop: plans.discard(partial, data=False))
-            self.parts = plans.whole(plans.total(self.parts))
-            await in_thread(lambda stop: file.restart())
+            self.parts = plans.whole(self.size)
+            await in_thread(lambda stop: plans.begin(partial, self.parts))
+            file.restart()
             await self._fetch_part(file, partial, self.parts[0])
 
     async def _fetch_parts(self, file: PartialFile, partial: Path) -> None:
@@ -124,71 +136,93 @@ class Download:
             raise _first(group_error) from None
 
     async def _fetch_part(self, file: PartialFile, partial: Path, part: Part) -> None:
-        """A part to its end. A stall does not use up a try; nor does an attempt that brought something."""
+        """A part to its end. A stall in its bytes does not use up a try; an attempt that brought much gives them back.
+
+        Raises RemoteError, StoreError.
+        """
         failures = 0
         while not part.is_done:
             before = part.completed
             try:
                 await self._attempt(file, partial, part)
-                if part.is_done:
-                    return
-                raise Lost(f"the connection ended {part.size - part.completed} bytes too early")
+            except Stalled as error:
+                log.info("part stalled, asking again n=%d reason=%r", part.n, str(error))
+                if part.completed > before:
+                    continue
+                failures = await self._failed(part, failures, error)
             except (Lost, Status) as error:
-                if isinstance(error, Status) and error.number not in _TRANSIENT:
+                if not self._may_pass(error):
                     raise
-                failures = 1 if part.completed > before else failures + 1
-                if failures >= MAX_TRIES:
-                    hint = "pull again to go on where it broke off"
-                    raise RemoteError(f"max retries exceeded: {error.message}", hint=hint) from error
-                pause = _pause(failures, error)
-                log.info(
-                    "part failed n=%d failures=%d pause_seconds=%.1f reason=%r", part.n, failures, pause, str(error)
-                )
-                await self.sleep(pause)
-                if isinstance(error, Status):
-                    self._direct = await self._find_direct_url()  # a signed URL runs out
+                failures = await self._failed(part, 0 if part.completed - before > _BUFFER_BYTES else failures, error)
+
+    async def _failed(self, part: Part, failures: int, error: RemoteError) -> int:
+        """Waits for the next try; the number of failures so far. Raises RemoteError when that was the last."""
+        failures += 1
+        if failures >= MAX_TRIES:
+            hint = "pull again to go on where it broke off"
+            raise RemoteError(f"max retries exceeded: {error.message}", hint=hint) from error
+        pause = _pause(failures, error)
+        log.info("part failed n=%d failures=%d pause_seconds=%.1f reason=%r", part.n, failures, pause, str(error))
+        await self.sleep(pause)
+        if isinstance(error, Status):
+            self._direct = await self._patiently(self._find_direct_url)
+        return failures
+
+    def _may_pass(self, error: RemoteError) -> bool:
+        """True for what another try may help: a signed URL on another host runs out, too."""
+        is_elsewhere = bool(self._direct) and urlsplit(self._direct).netloc != self.session.host
+        return (
+            not isinstance(error, Status) or error.number in _TRANSIENT or (is_elsewhere and error.number in (401, 403))
+        )
 
     async def _attempt(self, file: PartialFile, partial: Path, part: Part) -> None:
-        start, end = part.offset + part.completed, part.end
-        headers = {"Range": f"bytes={start}-{end - 1}"}
-        async with self.session.send("GET", self._direct, headers) as response:
-            self._check_range(response, part, start)
+        """One request for the rest of a part. Raises Lost when it ends too early."""
+        start = part.offset + part.completed
+        async with self.session.send("GET", self._direct, {"Range": f"bytes={start}-{part.end - 1}"}) as response:
+            if self._is_whole(response, start):
+                part.completed = start = 0
+                file.restart()
+            missing = part.end - start
             buffer = bytearray()
             try:
                 async for chunk in response.aiter_raw():
-                    if start + len(buffer) + len(chunk) > end:
-                        raise RemoteError(f"the registry sends more than the {part.size} bytes that were asked for")
-                    buffer += chunk
+                    buffer += chunk[:missing]
+                    missing -= min(missing, len(chunk))
+                    if not missing:
+                        return
                     if len(buffer) >= _BUFFER_BYTES:
-                        start += await self._flush(file, partial, part, buffer)
+                        await self._flush(file, partial, part, buffer)
             finally:
                 await self._flush(file, partial, part, buffer)
+        raise Lost(f"the connection ended {missing} bytes too early")
 
-    def _check_range(self, response: httpx.Response, part: Part, start: int) -> None:
-        """Raises _NoRanges for a whole body that this part cannot use, RemoteError for what nobody asked for."""
+    def _is_whole(self, response: httpx.Response, start: int) -> bool:
+        """True when the body begins at the first byte, False when at `start`.
+
+        Raises _NoRanges when other parts could not use such an answer, RemoteError for what nobody asked for.
+        """
         encoding = response.headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
             raise RemoteError(f"the registry sends the blob encoded as {encoding}, although that was not asked for")
         if response.status_code == 200:
-            if start == 0 and len(self.parts) == 1:
-                return
+            if len(self.parts) == 1:
+                return True
             raise _NoRanges
         found = response.headers.get("content-range", "")
         if response.status_code != 206 or not found.startswith(f"bytes {start}-"):
             raise RemoteError(f"asked for bytes from {start}, the registry answers {response.status_code} {found!r}")
         size = found.rpartition("/")[2]
-        if size not in ("*", str(plans.total(self.parts))):
-            raise RemoteError(f"the registry's blob has {size} bytes now, it had {plans.total(self.parts)}")
+        if size not in ("*", str(self.size)):
+            raise RemoteError(f"the registry's blob has {size} bytes now, the manifest says {self.size}")
+        return False
 
-    async def _flush(self, file: PartialFile, partial: Path, part: Part, buffer: bytearray) -> int:
+    async def _flush(self, file: PartialFile, partial: Path, part: Part, buffer: bytearray) -> None:
         """Moves the buffer to the disk and writes down how far the part is."""
-        data = bytes(buffer)
-        buffer.clear()
-        if not data:
-            return 0
-        await in_thread(lambda stop: self._write(file, partial, part, data))
-        self._tell()
-        return len(data)
+        if buffer:
+            data = bytes(buffer)
+            buffer.clear()
+            await in_thread(lambda stop: self._write(file, partial, part, data))
+            self._tell()
 
     def _write(self, file: PartialFile, partial: Path, part: Part, data: bytes) -> None:
         file.write(part.offset + part.completed, data)
@@ -202,24 +236,26 @@ class Download:
 
     # Where the bytes are
 
-    async def _find_direct_url(self) -> str:
-        """The URL that gives the bytes, without history. Tried again for DIRECT_URL_SECONDS."""
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` answers, asked again for DIRECT_URL_SECONDS while the fault may pass."""
         waited, tries = 0.0, 0
         while True:
             try:
-                return await self._direct_url()
+                return await ask()
             except (Lost, Status) as error:
-                if isinstance(error, Status) and error.number not in _TRANSIENT:
-                    raise
                 tries += 1
                 pause = min(tries * tries * 0.01, 10.0) * random.uniform(0.5, 1.5)
+                if isinstance(error, Status):
+                    if error.number not in _TRANSIENT:
+                        raise
+                    pause = error.retry_after or pause
                 waited += pause
                 if waited > DIRECT_URL_SECONDS:
                     raise
                 await self.sleep(pause)
 
-    async def _direct_url(self) -> str:
-        """Redirects on the registry's host are followed; one to another host is the answer."""
+    async def _find_direct_url(self) -> str:
+        """The URL that gives the bytes: where redirects on the registry's host end, or the first one off it."""
         url = f"{self.session.base}{self.path}"
         for _ in range(MAX_REDIRECTS + 1):
             async with self.session.send("GET", url, {"Range": "bytes=0-0"}) as response:

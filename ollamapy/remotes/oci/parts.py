@@ -7,6 +7,7 @@ Either program goes on from the files of the other.
 """
 
 import contextlib
+import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -39,9 +40,9 @@ class Part(msgspec.Struct, rename="pascal"):
         return self.completed >= self.size
 
 
-def plan(size: int) -> list[Part]:
-    """The parts of a blob of `size` bytes; an empty blob has none."""
-    step = min(max(size // NUM_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
+def plan(size: int, min_bytes: int = MIN_PART_BYTES) -> list[Part]:
+    """The parts of a blob of `size` bytes, of `min_bytes` at least; an empty blob has none."""
+    step = min(max(size // NUM_PARTS, min_bytes), MAX_PART_BYTES)
     return [Part(n, offset, min(step, size - offset)) for n, offset in enumerate(range(0, size, step))]
 
 
@@ -91,11 +92,27 @@ def _without_data(parts: list[Part]) -> list[Part]:
     return [Part(part.n, part.offset, part.size) for part in parts]
 
 
+def begin(partial: Path, parts: Sequence[Part]) -> None:
+    """Writes down all parts before the first byte comes, so that a later load finds them all. Raises StoreError."""
+    discard(partial, data=False)
+    for part in parts:
+        save(partial, part)
+
+
 def save(partial: Path, part: Part) -> None:
-    """Writes down how far a part is. Raises StoreError."""
+    """Writes down how far a part is. Raises StoreError.
+
+    In one write over the old text, which was shorter: a process that is killed here leaves the one or the other.
+    """
     path = _state_path(partial, part.n)
+    text = msgspec.json.encode(part)
     with disk_faults(path):
-        path.write_bytes(msgspec.json.encode(part))
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
+        finally:
+            os.close(fd)
 
 
 def discard(partial: Path, *, data: bool) -> None:

@@ -1,7 +1,7 @@
 """A model in a registry: its manifest, and each of its blobs as a remote of its own.
 
-httpx and what it brings take 10 MB, so both are imported when a registry is asked. Blobs are remotes so that two pulls of one blob share a transfer; each opens its own session, because whoever began it
-may leave first.
+Blobs are remotes so that two pulls of one blob share a transfer; each opens its own session, because whoever began it
+may leave first. httpx and what it brings take 10 MB, so it is imported when a registry is asked.
 """
 
 from dataclasses import dataclass

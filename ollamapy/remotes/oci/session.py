@@ -54,12 +54,14 @@ class Session:
     _key: Key | None = field(default=None)
 
     @classmethod
-    def open(cls, name: ModelName, key_file: Path, *, insecure: bool) -> "Session":
+    def open(
+        cls, name: ModelName, key_file: Path, *, insecure: bool, stall_seconds: float = STALL_SECONDS
+    ) -> "Session":
         """The registry of `name`. `insecure` makes every request http; without it, http is a RemoteError."""
         if name.scheme == "http" and not insecure:
             raise RemoteError("insecure protocol http", hint="--insecure allows plain http")
         scheme = "http" if insecure else name.scheme
-        return cls(f"{scheme}://{name.host}", key_file, _client())
+        return cls(f"{scheme}://{name.host}", key_file, _client(stall_seconds))
 
     async def __aenter__(self) -> "Session":
         return self
@@ -74,12 +76,7 @@ class Session:
     async def get(self, path: str, headers: Mapping[str, str], max_bytes: int) -> bytes:
         """The body of a good answer to a GET, redirects followed. Raises Status; RemoteError when it is too large."""
         async with self.follow("GET", path, headers) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise RemoteError(f"the registry's answer is larger than {max_bytes} bytes")
-            return bytes(body)
+            return await _read(response, max_bytes)
 
     @contextlib.asynccontextmanager
     async def follow(
@@ -144,12 +141,22 @@ class Session:
         url, headers = signed_request(challenge, self.host, self._key)
         async with self._exchange("GET", url, headers, None) as response:
             await _check(response)
-            body = (await response.aread())[:MAX_TOKEN_BYTES]
+            body = await _read(response, MAX_TOKEN_BYTES)
         try:
             found = msgspec.json.decode(body, type=_Token)
         except msgspec.DecodeError as error:
             raise RemoteError(f"the registry's token cannot be read: {error}") from error
         return found.token or found.access_token
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+    """The body. Raises RemoteError when it is larger."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise RemoteError(f"the registry's answer is larger than {max_bytes} bytes")
+    return bytes(body)
 
 
 async def _check(response: httpx.Response) -> None:
@@ -171,14 +178,14 @@ async def _check(response: httpx.Response) -> None:
     raise Status(code, text, retry_after=float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else None)
 
 
-def _client() -> httpx.AsyncClient:
+def _client(stall_seconds: float) -> httpx.AsyncClient:
     """A client with the user's proxies and certificates."""
     agent = f"ollamapy/{__version__} ({platform.machine()} {platform.system().lower()})"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
     try:
         return httpx.AsyncClient(
             headers={"User-Agent": agent, "Accept-Encoding": "identity"},
-            timeout=STALL_SECONDS,
+            timeout=stall_seconds,
             limits=limits,
             follow_redirects=False,
         )
@@ -188,7 +195,11 @@ def _client() -> httpx.AsyncClient:
 
 
 class Lost(RemoteError):
-    """The connection failed or stalled: another try may succeed."""
+    """The connection failed: another try may succeed."""
+
+
+class Stalled(Lost):
+    """The connection is there, but nothing comes."""
 
 
 @contextlib.contextmanager
@@ -196,8 +207,10 @@ def network_faults() -> Iterator[None]:
     """Turns what httpx raises into Lost, or RemoteError for what another try cannot help."""
     try:
         yield
+    except httpx.ReadTimeout as error:
+        raise Stalled("the registry sends nothing any more") from error
     except httpx.TimeoutException as error:
-        raise Lost(f"nothing came for {STALL_SECONDS:g} seconds") from error
+        raise Lost("the registry cannot be reached in time") from error
     except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             hint = "SSL_CERT_FILE names a file with your own authority's certificate"
