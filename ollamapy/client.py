@@ -18,7 +18,7 @@ import msgspec
 
 from ollamapy import EMULATED_VERSION, __version__
 from ollamapy.errors import Busy, Cancelled, Error, InvalidInput, NotFound, Refused, Unreachable, Unsupported
-from ollamapy.names import Digest
+from ollamapy.names import Digest, ModelName
 from ollamapy.wire import care, native
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -103,6 +103,10 @@ class Client:
             size = path.stat().st_size
             self._call("POST", f"/api/blobs/{digest}", content=_chunks(file, on_progress), size=size)
 
+    def put_stream(self, digest: Digest, chunks: Iterable[bytes], size: int) -> None:
+        """Uploads a blob of `size` bytes. Raises what `chunks` raises."""
+        self._call("POST", f"/api/blobs/{digest}", content=chunks, size=size)
+
     def embed(self, request: Request) -> native.EmbedResponse:
         return self._json("POST", "/api/embed", native.EmbedResponse, request)
 
@@ -140,6 +144,24 @@ class Client:
     def resolve(self, model: str) -> care.Resolved:
         """Where the files of a model lie, on the daemon's machine."""
         return self._json("POST", "/api/resolve", care.Resolved, {"model": model})
+
+    def link(self, model: str, manifest: bytes) -> care.Linked:
+        """Makes the manifest, whose blobs the daemon must have, the model of that name."""
+        return self._json("POST", "/api/link", care.Linked, {"model": model, "manifest": manifest.decode()})
+
+    def manifest(self, name: ModelName) -> bytes:
+        """The bytes of a model's manifest. Raises NotFound."""
+        return self._call("GET", f"/v2/{name.served_repository}/manifests/{name.tag}")
+
+    def read_blob(self, name: ModelName, digest: Digest, start: int = 0) -> Iterator[bytes]:
+        """A blob of a model from the byte `start` on. Raises NotFound."""
+        path, headers = f"/v2/{name.served_repository}/blobs/{digest}", {"Range": f"bytes={start}-"}
+        with self._translated(), self._http.stream("GET", path, headers=headers) as response:
+            if response.status_code >= 400:
+                raise _failure(response, response.read())
+            if response.status_code != 206:
+                raise Error(f"asked for {digest} from byte {start} on, the daemon answers {response.status_code}")
+            yield from response.iter_raw(UPLOAD_CHUNK_BYTES)
 
     def _progress(self, path: str, request: Request) -> Iterator[native.Progress]:
         return _until(lambda line: line.status == "success", self._stream(path, native.Progress, request))
@@ -211,6 +233,16 @@ class _Fault(msgspec.Struct):
     hint: str = ""
 
 
+class _RegistryFault(msgspec.Struct):
+    """The error body of the registry's routes."""
+
+    errors: list[dict[str, str]] = []
+
+    @property
+    def text(self) -> str:
+        return "; ".join(error.get("message", "") for error in self.errors)
+
+
 def user_agent() -> str:
     """`ollama/<API level> (<machine> <system>) ollamapy/<release>`: servers look at the first word."""
     machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -255,12 +287,19 @@ def _failure(response: httpx.Response, body: bytes, *, is_stream: bool = False) 
         fault = msgspec.json.decode(body, type=_Fault)
     except (msgspec.DecodeError, UnicodeDecodeError):
         fault = _Fault()
-    text = fault.error or body.decode("utf-8", "replace").strip()
+    text = fault.error or _registry_text(body) or body.decode("utf-8", "replace").strip()
     if is_stream or not text:
         text = f"{status}: {text}" if text else status
     error = _KIND_OF_STATUS.get(code, Error)(text, hint=fault.hint)
     error.status = code
     return error
+
+
+def _registry_text(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_RegistryFault).text
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _until(is_last: Callable[[T], bool], chunks: Generator[T, None, None]) -> Iterator[T]:

@@ -104,6 +104,11 @@ class ModelName:
         """`namespace/model`, as registries call it."""
         return f"{self.namespace}/{self.model}"
 
+    @property
+    def served_repository(self) -> str:
+        """What an ollamapy that serves its store calls it: with the host in front when it is not the default one."""
+        return self.repository if self.host.lower() == DEFAULT_HOST else f"{self.host}/{self.repository}"
+
     def with_parts(self, host: str, namespace: str, model: str, tag: str) -> Self:
         """The same name in another spelling of its parts."""
         return replace(self, host=host, namespace=namespace, model=model, tag=tag)

@@ -7,7 +7,7 @@ of a repository lists is given out. Everything blocks; the routes run it in thre
 from pathlib import Path
 
 from ollamapy.errors import InvalidDigest, NotFound, StoreError
-from ollamapy.names import DEFAULT_HOST, Digest, ModelName
+from ollamapy.names import Digest, ModelName
 from ollamapy.store.manifests import StoredManifest
 from ollamapy.store.store import Store
 from ollamapy.wire.manifest import MANIFEST_TYPE
@@ -42,12 +42,7 @@ def tags(store: Store, repository: str) -> list[str]:
 
 def repositories(store: Store) -> list[str]:
     """Every repository, sorted."""
-    return sorted({repository_of(name) for name in store.manifests.names()})
-
-
-def repository_of(name: ModelName) -> str:
-    """What a registry calls the model, the host in front when it is not the default one."""
-    return name.repository if name.host.lower() == DEFAULT_HOST else f"{name.host}/{name.repository}"
+    return sorted({name.served_repository for name in store.manifests.names()})
 
 
 def media_type(stored: StoredManifest) -> str:

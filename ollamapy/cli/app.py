@@ -294,6 +294,31 @@ def resolve(model: Model) -> None:
     care.resolve(Settings.from_env(), model)
 
 
+@app.command("export", epilog=help_section("export"))
+def export_models(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", show_default=False, autocompletion=_installed_models)
+    ],
+    output: Annotated[
+        str, _value("--output/-o", "FILE", "The archive to write, - for stdout (default models.tar)")
+    ] = "models.tar",
+) -> None:
+    """Write models into one file (an OCI image layout)"""
+    from ollamapy.cli.export import export
+
+    export(Settings.from_env(), models, output)
+
+
+@app.command("import", epilog=help_section("import"))
+def import_models(
+    file: Annotated[str, typer.Argument(metavar="FILE", show_default=False, help="The archive, - for stdin")] = "-",
+) -> None:
+    """Take models out of a file that export wrote"""
+    from ollamapy.cli.import_ import import_
+
+    import_(Settings.from_env(), file)
+
+
 @app.command(epilog=help_section("bench"))
 def bench(
     model: Model,

@@ -3,11 +3,12 @@
 from aiohttp import web
 
 from ollamapy.actions import fsck as fsck_action
+from ollamapy.actions import link as link_action
 from ollamapy.actions import usage
 from ollamapy.actions.metrics import CONTENT_TYPE
 from ollamapy.server import incoming, reply, stream
 from ollamapy.server.incoming import services
-from ollamapy.wire.care import FsckRequest, ResolveRequest
+from ollamapy.wire.care import FsckRequest, LinkRequest, ResolveRequest
 from ollamapy.wire.native import decode
 
 
@@ -18,6 +19,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/api/df", disk_usage)
     router.add_post("/api/gc", collect)
     router.add_post("/api/resolve", resolve)
+    router.add_post("/api/link", link)
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -40,3 +42,8 @@ async def collect(request: web.Request) -> web.Response:
 async def resolve(request: web.Request) -> web.Response:
     wanted = decode(await incoming.body(request), ResolveRequest)
     return reply.json(await usage.resolve(services(request), wanted.model or wanted.name))
+
+
+async def link(request: web.Request) -> web.Response:
+    wanted = decode(await incoming.body(request), LinkRequest)
+    return reply.json(await link_action.link(services(request), wanted))

@@ -93,3 +93,16 @@ class Resolved(msgspec.Struct, frozen=True):
     weights: str
     adapters: tuple[str, ...]
     projectors: tuple[str, ...]
+
+
+class LinkRequest(msgspec.Struct, frozen=True):
+    """`manifest` is the text of the manifest, which is stored byte for byte."""
+
+    model: str
+    manifest: str
+
+
+class Linked(msgspec.Struct, frozen=True):
+    """The name under which a model was linked, in the store's spelling."""
+
+    model: str
