@@ -1,0 +1,104 @@
+"""Guesses are what stood behind the same tokens before; how long they are depends on how the last ones did."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollamapy.runner.speculate import Speculation
+
+
+def guess(text: str, limit: int = 100, most: int = -1) -> str:
+    return bytes(Speculation([*text.encode()], most).guess(limit)).decode()
+
+
+def follow(tokens: list[int], answer: list[int]) -> Speculation:
+    """A sequence whose answer was computed with all the guesses that came up."""
+    speculation, at = Speculation(tokens), 0
+    while at < len(answer):
+        drafts = speculation.guess(len(answer) - at - 1)
+        pairs = zip(drafts, answer[at:], strict=False)
+        num_right = next((n for n, (one, other) in enumerate(pairs) if one != other), len(drafts))
+        for token in answer[at : at + num_right + 1]:
+            speculation.append(token)
+        if drafts:
+            speculation.learn(len(drafts), num_right)
+        at += num_right + 1
+    return speculation
+
+
+def test_a_guess_is_what_followed_the_same_tokens() -> None:
+    assert guess("abcdefgh abcd") == "efg"
+
+
+def test_the_longer_ending_counts_more_than_the_later_place() -> None:
+    assert guess("abcd1 xcd2 abcd") == "1 x"
+    assert guess("abcd1 xcd2 yzcd") == "2 y"
+
+
+def test_the_later_of_two_places_counts() -> None:
+    assert guess("abc1 abc2 abc") == "2 a"
+
+
+def test_what_repeats_itself_is_thought_to_go_on() -> None:
+    assert guess("abababab") == "aba"
+
+
+def test_nothing_is_guessed_where_nothing_is_alike() -> None:
+    assert [guess(text) for text in ("", "a", "ab", "abc", "abcdefgh")] == [""] * 5
+
+
+def test_a_guess_keeps_to_its_limits() -> None:
+    text = "abcdefgh abcd"
+
+    assert [guess(text, limit) for limit in (-5, 0, 1, 2)] == ["", "", "e", "ef"]
+    assert [guess(text, most=most) for most in (0, 1, 2, 99)] == ["", "e", "ef", "efg"]
+
+
+def test_tokens_that_stand_for_an_image_are_never_guessed() -> None:
+    assert Speculation([1, 2, 3, -7, 1, 2]).guess(9) == (3,)
+
+
+def test_guesses_that_are_right_get_longer() -> None:
+    text = list(range(100))
+
+    speculation = follow(text, text[:80])
+
+    assert speculation.num_accepted == speculation.num_drafted > 65
+    assert len(speculation.guess(100)) == 15
+
+
+def test_guesses_that_are_wrong_get_rare() -> None:
+    """Two known tokens and one that nobody can know, again and again."""
+    answer = [token for n in range(400) for token in (1, 2, 1000 + n)]
+
+    speculation = follow([1, 2, 3], answer)
+
+    assert speculation.num_accepted < speculation.num_drafted < 60
+
+
+def test_guesses_come_back_after_a_rest() -> None:
+    text = list(range(100, 180))
+
+    speculation = follow([1, 2, 3, 1, 2, 4, *text], [1, 2, 5, 1, 2, 6, *text])
+
+    assert speculation.num_accepted > 50
+
+
+@given(st.text("ab", max_size=60), st.text("ab", max_size=60), st.integers(0, 20))
+def test_a_guess_is_found_among_the_tokens_however_they_came(text: str, more: str, limit: int) -> None:
+    grown = Speculation([*text.encode()])
+    for token in more.encode():
+        grown.guess(limit)
+        grown.append(token)
+    whole = Speculation([*(text + more).encode()])
+
+    drafts = bytes(grown.guess(limit)).decode()
+
+    assert tuple(drafts.encode()) == whole.guess(limit)
+    assert len(drafts) <= limit
+    assert not drafts or any(text_after(text + more, length).startswith(drafts[:1]) for length in (4, 2))
+
+
+def text_after(text: str, length: int) -> str:
+    """What follows the last place where the last `length` letters stood before."""
+    at = text.rfind(text[-length:], 0, len(text) - 1) if len(text) > length else -1
+    return text[at + length :] if at >= 0 else ""
