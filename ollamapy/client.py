@@ -126,6 +126,9 @@ class Client:
     def pull(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:
         return self._progress("/api/pull", native.PullRequest(model=model, insecure=insecure))
 
+    def push(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:
+        return self._progress("/api/push", native.PushRequest(model=model, insecure=insecure))
+
     def create(self, request: Request) -> Iterator[native.Progress]:
         return self._progress("/api/create", request)
 

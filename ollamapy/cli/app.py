@@ -213,10 +213,12 @@ def pull(model: NewModel, insecure: Insecure = False) -> None:
     pull_model(Settings.from_env(), model, insecure)
 
 
-@app.command(hidden=True, epilog=help_section("push"))
+@app.command(epilog=help_section("push"))
 def push(model: Model, insecure: Insecure = False) -> None:
     """Push a model to a registry"""
-    raise Error("push is not supported yet")
+    from ollamapy.cli.models import push as push_model
+
+    push_model(Settings.from_env(), model, insecure)
 
 
 @app.command("list", epilog=help_section("list"))

@@ -1,4 +1,4 @@
-"""The commands that look after models: list, ps, show, pull, cp, rm, stop, and `--version`.
+"""The commands that look after models: list, ps, show, pull, push, cp, rm, stop, and `--version`.
 
 Each asks the daemon and prints the answer: results on stdout, talk on stderr. Knows nothing about the disk.
 """
@@ -13,8 +13,11 @@ from ollamapy.cli import show as pages
 from ollamapy.cli.daemon import connect
 from ollamapy.client import Client
 from ollamapy.errors import Error, NotFound
+from ollamapy.names import ModelName
 from ollamapy.settings import Settings
 from ollamapy.wire.native import ListResponse, PsResponse, indented
+
+_NOT_YOURS = "you are not authorized to push to this namespace, create the model under a namespace you own"
 
 
 def version(settings: Settings) -> None:
@@ -69,6 +72,25 @@ def pull(settings: Settings, model: str, insecure: bool) -> None:
     """Fetches a model, with progress on stderr."""
     with connect(settings) as client:
         progress.follow(client.pull(model, insecure=insecure))
+
+
+def push(settings: Settings, model: str, insecure: bool) -> None:
+    """Brings a model to its registry, with progress on stderr, and says where it is."""
+    with connect(settings) as client:
+        try:
+            progress.follow(client.push(model, insecure=insecure))
+        except Error as error:
+            if "access denied" in error.message or "unauthorized" in error.message:
+                raise Error(_NOT_YOURS, hint=error.hint) from error
+            raise
+    print(f"\nYou can find your model at:\n\n\t{_destination(ModelName.parse(model))}")
+
+
+def _destination(name: ModelName) -> str:
+    """Where people look for a model that was pushed."""
+    if name.host.endswith((".ollama.ai", ".ollama.com")):
+        return f"https://ollama.com/{name.short.removesuffix(':latest')}"
+    return name.full
 
 
 def stop(settings: Settings, model: str) -> None:

@@ -123,6 +123,11 @@ def pulling(source: Source, completed: int, total: int | None = None) -> Progres
     )
 
 
+def pushing(digest: Digest, size: int, completed: int) -> Progress:
+    """The progress line of a blob on its way to a registry."""
+    return Progress(f"pushing {digest.short}", digest=str(digest), total=size, completed=completed)
+
+
 def verifying() -> Progress:
     """The progress line while a finished transfer is being checked."""
     return Progress(status="verifying sha256 digest")

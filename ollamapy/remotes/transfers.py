@@ -6,13 +6,14 @@ it. Never looks at what is fetched.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from ollamapy.names import Digest
-from ollamapy.remotes.base import BlobSink, Remote, pulling
+from ollamapy.remotes.base import BlobSink, Remote, Report, pulling
 from ollamapy.wire.native import Progress
 
 TICK_SECONDS = 0.06
@@ -101,6 +102,19 @@ class Transfers:
     def __repr__(self) -> str:
         num_waiting = sum(transfer.num_waiting for transfer in self._running.values())
         return f"<Transfers {len(self._running)} running, {num_waiting} waiting>"
+
+
+@contextlib.asynccontextmanager
+async def alone(work: Callable[[Report], Coroutine[Any, Any, Digest]], first: Progress) -> AsyncIterator[Transfer]:
+    """A transfer that nobody shares, cancelled when the block ends. `first` is its line before the first report."""
+    task = asyncio.create_task(work(lambda line: transfer.report(line)))
+    transfer = Transfer(task, [first])
+    try:
+        yield transfer
+    finally:
+        await _stop(transfer)
+        if not task.cancelled():
+            task.exception()
 
 
 def _complete(line: Progress) -> Progress:

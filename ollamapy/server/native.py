@@ -1,7 +1,4 @@
-"""The native API, `/api/*`: each handler reads a request, calls its verb and sends what the verb answers. Nothing else.
-
-Verbs that are not built yet are answered with 501, so that a client can tell them from a typing mistake.
-"""
+"""The native API, `/api/*`: each handler reads a request, calls its verb and sends what the verb answers."""
 
 from typing import TypeVar
 
@@ -20,10 +17,11 @@ from ollamapy.actions import generate as generate_action
 from ollamapy.actions import list as list_action
 from ollamapy.actions import ps as ps_action
 from ollamapy.actions import pull as pull_action
+from ollamapy.actions import push as push_action
 from ollamapy.actions import rerank as rerank_action
 from ollamapy.actions import show as show_action
 from ollamapy.actions import words
-from ollamapy.errors import Refused, Unsupported
+from ollamapy.errors import Refused
 from ollamapy.server import incoming, reply, stream
 from ollamapy.server.incoming import services
 from ollamapy.wire import native as wire
@@ -35,7 +33,7 @@ _COPILOT = "GitHubCopilotChat/"
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
-    """Adds every native route, those of verbs to come too."""
+    """Adds every native route."""
     router.add_get("/", root)
     router.add_get("/api/version", version)
     router.add_get("/api/status", status, allow_head=False)
@@ -48,6 +46,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/api/chat", chat)
     router.add_post("/api/show", show)
     router.add_post("/api/pull", pull)
+    router.add_post("/api/push", push)
     router.add_post("/api/create", create)
     router.add_post("/api/copy", copy)
     router.add_delete("/api/delete", delete)
@@ -59,7 +58,6 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/api/tokenize", tokenize)
     router.add_post("/api/detokenize", detokenize)
     router.add_post("/api/apply-template", apply_template)
-    router.add_post("/api/push", not_yet)
 
 
 async def root(request: web.Request) -> web.Response:
@@ -136,6 +134,12 @@ async def pull(request: web.Request) -> web.StreamResponse:
     return await stream.progress(request, lines, is_streamed=wanted.stream)
 
 
+async def push(request: web.Request) -> web.StreamResponse:
+    wanted = await _decoded(request, wire.PushRequest)
+    lines = push_action.push(services(request), wanted)
+    return await stream.progress(request, lines, is_streamed=wanted.stream)
+
+
 async def create(request: web.Request) -> web.StreamResponse:
     wanted = await _decoded(request, wire.CreateRequest)
     lines = create_action.create(services(request), wanted)
@@ -163,10 +167,6 @@ async def put_blob(request: web.Request) -> web.Response:
         services(request), request.match_info["digest"], chunks, size_bytes=request.content_length
     )
     return reply.empty(201 if is_new else 200)
-
-
-async def not_yet(request: web.Request) -> web.Response:
-    raise Unsupported(f"{request.path} is not supported yet")
 
 
 def refuse_cloud(what: str) -> Handler:

@@ -54,6 +54,9 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/show"): Operation("What a model is", native.ShowRequest, native.ShowResponse),
     ("POST", "/api/pull"): Operation("Fetch a model", native.PullRequest, native.Progress, stream=_LINES),
+    ("POST", "/api/push"): Operation(
+        "Bring a model to its registry", native.PushRequest, native.Progress, stream=_LINES
+    ),
     ("POST", "/api/create"): Operation("Make a model", native.CreateRequest, native.Progress, stream=_LINES),
     ("POST", "/api/copy"): Operation("Give a model another name", native.CopyRequest),
     ("DELETE", "/api/delete"): Operation("Remove a model", native.DeleteRequest),

@@ -370,6 +370,10 @@ class PullRequest(_Request, frozen=True):
     stream: bool = True
 
 
+class PushRequest(PullRequest, frozen=True):
+    pass
+
+
 class Progress(_Response, frozen=True):
     """A line of pull, push or create. Sizes are bytes."""
 

@@ -42,7 +42,6 @@ NOT_FOUND_UPSTREAM = "Error: pull model manifest: file does not exist\n"
         (("create", "x", "-f", "missing"), "specified Modelfile wasn't found"),  # 20
         (("create", "bad name"), "invalid model name: bad name"),  # 21
         (("create", "x", "--experimental"), "create --experimental is not supported"),
-        (("push", "m"), "push is not supported yet"),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr_and_exit_code_1(offline_cli: Cli, words: tuple[str, ...], text: str) -> None:

@@ -11,6 +11,7 @@ is written down, with the bytes of blobs that were sent.
 import hashlib
 import json
 import re
+import select
 import threading
 import time
 from collections import Counter
@@ -87,6 +88,14 @@ class Exchange:
             start, end = span
             self.answer(206, content[start:end], Content_Range=f"bytes {start}-{end - 1}/{len(content)}", **headers)
 
+    def wait_for_hang_up(self) -> None:
+        """Until the client goes, or the registry."""
+        connection = self.handler.connection
+        while not self.registry.closing.is_set():
+            if select.select([connection], [], [], 0.02)[0]:
+                self.registry.hung_up.set()
+                return
+
     def hang_up(self) -> None:
         self.handler.close_connection = True
 
@@ -120,7 +129,7 @@ def stall(count: int) -> Fault:
     def fault(exchange: Exchange) -> None:
         _part_of(exchange, count)
         exchange.registry.stalled.set()
-        exchange.registry.closing.wait(30)
+        exchange.wait_for_hang_up()
         exchange.hang_up()
 
     return fault
@@ -212,6 +221,9 @@ class FaultyRegistry:
     requests: list[Asked] = field(default_factory=list)
     sent_bytes: int = 0
     stalled: threading.Event = field(default_factory=threading.Event)
+    """Set once a stall has sent its bytes."""
+    hung_up: threading.Event = field(default_factory=threading.Event)
+    """Set once the client of a stall has closed the connection."""
     closing: threading.Event = field(default_factory=threading.Event)
     upload_to: str = ""
     """Origin that takes the parts of uploads in its place: a PATCH is redirected there."""

@@ -86,19 +86,6 @@ def test_a_wrong_method_is_405_and_names_the_right_ones(api: Served, method: str
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/api/push"),
-    ],
-)
-def test_a_verb_that_is_not_built_yet_says_so(api: Served, method: str, path: str) -> None:
-    response = api.http.request(method, path)
-
-    assert response.status_code == 501
-    assert response.json()["error"] == f"{path} is not supported yet"
-
-
-@pytest.mark.parametrize(
     ("path", "text"),
     [
         ("/api/experimental/web_search", "ollama cloud is disabled: web search is unavailable"),

@@ -27,19 +27,17 @@ from ollamapy.remotes.oci import parts as plans
 from ollamapy.remotes.oci.hashing import PartialFile
 from ollamapy.remotes.oci.parts import Part
 from ollamapy.remotes.oci.session import MAX_REDIRECTS, Lost, Session, Stalled, Status
+from ollamapy.remotes.oci.tries import MAX_TRIES, TRANSIENT, Sleep, first, pause
 from ollamapy.remotes.pour import require_room
 from ollamapy.remotes.threads import in_thread
 from ollamapy.wire.native import Progress
 
-MAX_TRIES = 6
 DIRECT_URL_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 20
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class _NoRanges(Exception):
@@ -133,7 +131,7 @@ class Download:
                     if not part.is_done:
                         group.create_task(fetch(part))
         except* (RemoteError, StoreError) as group_error:
-            raise _first(group_error) from None
+            raise first(group_error) from None
 
     async def _fetch_part(self, file: PartialFile, partial: Path, part: Part) -> None:
         """A part to its end. A stall in its bytes does not use up a try; an attempt that brought much gives them back.
@@ -161,9 +159,9 @@ class Download:
         if failures >= MAX_TRIES:
             hint = "pull again to go on where it broke off"
             raise RemoteError(f"max retries exceeded: {error.message}", hint=hint) from error
-        pause = _pause(failures, error)
-        log.info("part failed n=%d failures=%d pause_seconds=%.1f reason=%r", part.n, failures, pause, str(error))
-        await self.sleep(pause)
+        seconds = pause(failures, error)
+        log.info("part failed n=%d failures=%d pause_seconds=%.1f reason=%r", part.n, failures, seconds, str(error))
+        await self.sleep(seconds)
         if isinstance(error, Status):
             self._direct = await self._patiently(self._find_direct_url)
         return failures
@@ -172,7 +170,7 @@ class Download:
         """True for what another try may help: a signed URL on another host runs out, too."""
         is_elsewhere = bool(self._direct) and urlsplit(self._direct).netloc != self.session.host
         return (
-            not isinstance(error, Status) or error.number in _TRANSIENT or (is_elsewhere and error.number in (401, 403))
+            not isinstance(error, Status) or error.number in TRANSIENT or (is_elsewhere and error.number in (401, 403))
         )
 
     async def _attempt(self, file: PartialFile, partial: Path, part: Part) -> None:
@@ -244,15 +242,15 @@ class Download:
                 return await ask()
             except (Lost, Status) as error:
                 tries += 1
-                pause = min(tries * tries * 0.01, 10.0) * random.uniform(0.5, 1.5)
+                seconds = min(tries * tries * 0.01, 10.0) * random.uniform(0.5, 1.5)
                 if isinstance(error, Status):
-                    if error.number not in _TRANSIENT:
+                    if error.number not in TRANSIENT:
                         raise
-                    pause = error.retry_after or pause
-                waited += pause
+                    seconds = error.retry_after or seconds
+                waited += seconds
                 if waited > DIRECT_URL_SECONDS:
                     raise
-                await self.sleep(pause)
+                await self.sleep(seconds)
 
     async def _find_direct_url(self) -> str:
         """The URL that gives the bytes: where redirects on the registry's host end, or the first one off it."""
@@ -263,21 +261,7 @@ class Download:
                     if response.status_code not in (200, 206):
                         raise RemoteError(f"unexpected status code {response.status_code}")
                     return url
-                url = self.session.next_url(url, response)
+                url = self.session.next_url(url, response.headers["location"])
             if urlsplit(url).netloc != self.session.host:
                 return url
         raise RemoteError(f"maximum redirects exceeded ({MAX_REDIRECTS}) for directURL")
-
-
-def _pause(failures: int, error: RemoteError) -> float:
-    """Seconds before the next try: 1, 2, 4 … 32, give or take a quarter; what the server asks for when it says."""
-    wanted = error.retry_after if isinstance(error, Status) else None
-    return min(wanted, 60.0) if wanted is not None else 2.0 ** (failures - 1) * random.uniform(0.75, 1.25)
-
-
-def _first(group: BaseExceptionGroup) -> BaseException:
-    """The first error inside a group of groups."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollamapy.errors import InvalidDigest, InvalidInput, RemoteError
+from ollamapy.errors import InvalidDigest, InvalidInput, InvalidName, RemoteError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
 from ollamapy.remotes.threads import in_thread
@@ -55,6 +55,25 @@ class Registry:
                 raise RemoteError(f"pull model manifest: {error.message}", hint=error.hint) from error
             self._check(manifest)
             return Found(raw, manifest, session.token)
+
+    async def put_manifest(self, raw: bytes, media_type: str) -> None:
+        """Makes the manifest, whose blobs the registry has, the one of the name. Raises RemoteError."""
+        path = f"/v2/{self.name.repository}/manifests/{self.name.tag}"
+        async with self.open() as session:
+            url = f"{session.base}{path}"
+            async with session.send("PUT", url, {"Content-Type": media_type}, raw):
+                return
+
+    async def put_blob(self, layer: Layer, path: Path, report: Report) -> Digest:
+        """Brings the blob at `path` into the registry. Raises RemoteError, StoreError."""
+        from ollamapy.remotes.oci.upload import Upload
+
+        async with self.open() as session:
+            source = _repository_of(layer.source) if layer.source else ""
+            upload = Upload(
+                session, self.name.repository, Digest.parse(layer.digest), layer.size, path, report, mount_from=source
+            )
+            return await upload.run()
 
     def blobs(self, found: Found) -> list["OciBlob"]:
         """The blobs of a model, layers first, each once."""
@@ -106,3 +125,11 @@ class OciBlob:
                 return await download.run()
             except InvalidDigest as error:
                 raise RemoteError(error.message, hint="the registry sent something else; pull again") from error
+
+
+def _repository_of(source: str) -> str:
+    """The repository of the model that a layer came from; none for what is no name."""
+    try:
+        return ModelName.parse(source).repository
+    except InvalidName:
+        return ""

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import platform
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -26,6 +26,9 @@ MAX_ERROR_BYTES = 4096
 MAX_TOKEN_BYTES = 64 << 10
 STALL_SECONDS = 30.0
 
+Body = bytes | Callable[[], AsyncIterator[bytes]]
+"""What a request sends: bytes, or what makes a new stream of them for every try."""
+
 log = logging.getLogger(__name__)
 
 
@@ -37,10 +40,14 @@ class _Token(msgspec.Struct):
 class Status(RemoteError):
     """An answer of 400 and above. `number` is the HTTP status, `retry_after` the seconds that it asks to wait."""
 
-    def __init__(self, number: int, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, number: int, message: str, *, hint: str = "", retry_after: float | None = None, line: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.number = number
         self.retry_after = retry_after
+        self.line = line
+        """The status line and the body."""
 
 
 @dataclass(slots=True)
@@ -89,7 +96,7 @@ class Session:
                 if not response.has_redirect_location:
                     yield response
                     return
-                url = self.next_url(url, response)
+                url = self.next_url(url, response.headers["location"])
         raise RemoteError(f"maximum redirects exceeded ({MAX_REDIRECTS})")
 
     @contextlib.asynccontextmanager
@@ -98,16 +105,18 @@ class Session:
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
-        content: bytes | AsyncIterator[bytes] | None = None,
+        body: Body | None = None,
+        *,
+        is_anonymous: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """One answer below 400, redirects among them. A 401 of the registry gets a token, once.
 
-        Raises Status, RemoteError.
+        With `is_anonymous` no token goes along, not even to the registry. Raises Status, RemoteError.
         """
+        is_ours = urlsplit(url).netloc == self.host and not is_anonymous
         for is_last in (False, True):
-            async with self._exchange(method, url, headers, content) as response:
-                is_ours = urlsplit(url).netloc == self.host
-                if response.status_code == 401 and is_ours and not is_last and not isinstance(content, AsyncIterator):
+            async with self._exchange(method, url, headers, body, is_ours=is_ours) as response:
+                if response.status_code == 401 and is_ours and not is_last:
                     challenge = Challenge.parse(response.headers.get("www-authenticate", ""))
                 else:
                     await _check(response)
@@ -115,9 +124,9 @@ class Session:
                     return
             self.token = await self._fetch_token(challenge)
 
-    def next_url(self, url: str, response: httpx.Response) -> str:
-        """Where a redirect leads. Raises RemoteError when it leaves https, or leads to no web server."""
-        target = urljoin(url, response.headers["location"])
+    def next_url(self, url: str, location: str) -> str:
+        """Where the registry sends us on. Raises RemoteError when that leaves https, or is no web server."""
+        target = urljoin(url, location)
         scheme = urlsplit(target).scheme
         if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme == "https"):
             raise RemoteError(f"the registry redirects to {scheme or 'nothing'}, which is refused")
@@ -125,12 +134,19 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def _exchange(
-        self, method: str, url: str, headers: Mapping[str, str] | None, content: bytes | AsyncIterator[bytes] | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: Body | None = None,
+        *,
+        is_ours: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         sent = dict(headers or {})
-        if self.token and urlsplit(url).netloc == self.host:
+        if self.token and is_ours:
             sent["Authorization"] = f"Bearer {self.token}"
         with network_faults():
+            content = body() if callable(body) else body
             async with self.client.stream(method, url, headers=sent, content=content) as response:
                 yield response
 
@@ -139,7 +155,7 @@ class Session:
             raise Status(401, "unauthorized: access denied", hint=f"{self.host} wants a login of another kind")
         self._key = self._key or Key.load(self.key_file)
         url, headers = signed_request(challenge, self.host, self._key)
-        async with self._exchange("GET", url, headers, None) as response:
+        async with self._exchange("GET", url, headers) as response:
             await _check(response)
             body = await _read(response, MAX_TOKEN_BYTES)
         try:
@@ -164,18 +180,26 @@ async def _check(response: httpx.Response) -> None:
     code = response.status_code
     if code < 400:
         return
+    body = await _beginning(response)
+    line = f"{code} {response.reason_phrase}: {body}"
     if code == 401:
-        raise Status(code, "unauthorized: access denied", hint="the registry wants a login, or does not know this key")
+        hint = "the registry wants a login, or does not know this key"
+        raise Status(code, "unauthorized: access denied", hint=hint, line=line)
     if code == 404:
-        raise Status(code, "file does not exist")
+        raise Status(code, "file does not exist", line=line)
+    wait = response.headers.get("retry-after", "")
+    seconds = float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else None
+    raise Status(code, f"{code}: {body}", retry_after=seconds, line=line)
+
+
+async def _beginning(response: httpx.Response) -> str:
+    """What an error says, in MAX_ERROR_BYTES."""
     body = b""
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) >= MAX_ERROR_BYTES:
             break
-    wait = response.headers.get("retry-after", "")
-    text = f"{code}: {body[:MAX_ERROR_BYTES].decode('utf-8', 'replace').strip()}"
-    raise Status(code, text, retry_after=float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else None)
+    return body[:MAX_ERROR_BYTES].decode("utf-8", "replace").strip()
 
 
 def _client(stall_seconds: float) -> httpx.AsyncClient:
