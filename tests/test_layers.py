@@ -50,6 +50,8 @@ DOORS: dict[str, frozenset[str]] = {
     "remotes.oci.auth": frozenset({"cryptography"}),
     "server.daemon": frozenset({"store", "remotes", "pool", "engines"}),
     "cli.daemon": frozenset({"server"}),
+    "cli.adopt": frozenset({"store"}),
+    "cli.store": frozenset({"store"}),
     "bench.plot": frozenset({"matplotlib"}),
     "bench.llama_server": frozenset({"xllamacpp"}),
     "actions.metrics": frozenset({"prometheus_client"}),

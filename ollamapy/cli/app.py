@@ -321,6 +321,30 @@ def import_models(
     import_(Settings.from_env(), file)
 
 
+@app.command(epilog=help_section("adopt"))
+def adopt(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH...", show_default=False, help="Files and folders")
+    ] = None,
+    dry_run: Annotated[bool, _switch("--dry-run", "Only say what would be adopted")] = False,
+) -> int:
+    """Use models that Ollama, LM Studio, Hugging Face or a folder have, in place where the disk allows"""
+    from ollamapy.cli.adopt import adopt as adopt_models
+
+    return adopt_models(Settings.from_env(), paths or [], dry_run)
+
+
+@app.command(epilog=help_section("store"))
+def store(
+    action: Annotated[str, typer.Argument(metavar="move", show_default=False)],
+    folder: Annotated[str, typer.Argument(metavar="DIR", show_default=False, help="An empty or new folder")],
+) -> None:
+    """Move the model directory, while no daemon uses it"""
+    from ollamapy.cli.store import store as work_on_store
+
+    work_on_store(Settings.from_env(), action, folder)
+
+
 @app.command(epilog=help_section("bench"))
 def bench(
     model: Model,

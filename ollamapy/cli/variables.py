@@ -33,10 +33,11 @@ VARIABLES = {
 _SERVE = [name for name in VARIABLES if name not in {"OLLAMA_EDITOR", "OLLAMA_NOHISTORY", "OLLAMAPY_NO_AUTOSTART"}]
 _RUN = ["OLLAMA_EDITOR", "OLLAMA_HOST", "OLLAMA_NOHISTORY", "OLLAMAPY_NO_AUTOSTART", "OLLAMAPY_HOME"]
 _BENCH = ["OLLAMA_HOST", "OLLAMAPY_NO_AUTOSTART", "OLLAMAPY_HOME"]
+_STORE = ["OLLAMA_MODELS", "OLLAMAPY_HOME"]
 _CLIENT = ["OLLAMA_HOST", "OLLAMAPY_NO_AUTOSTART"]
 
 
 def help_section(command: str) -> str:
     """The last section of the help of `command`; the leading mark keeps Typer from filling its lines."""
-    names = {"serve": _SERVE, "run": _RUN, "bench": _BENCH}.get(command, _CLIENT)
+    names = {"serve": _SERVE, "run": _RUN, "bench": _BENCH, "store": _STORE}.get(command, _CLIENT)
     return "\b\nEnvironment Variables:\n" + "\n".join(f"  {name:<26}{VARIABLES[name]}" for name in names)
