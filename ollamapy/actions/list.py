@@ -1,16 +1,24 @@
-"""`GET /api/tags`: the models in the store, as the disk has them at this moment."""
+"""`GET /api/tags`: the models in the store, as the disk has them at this moment.
+
+Each time the disk is asked which manifests and blobs are there; only what is new or has changed is read.
+"""
 
 import asyncio
 import logging
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
+from ollamapy.actions.listings import Seen
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error
+from ollamapy.names import ModelName
 from ollamapy.store.manifests import StoredManifest
+from ollamapy.store.stamps import MTIME_NS
 from ollamapy.store.store import Store, StoredModel
 from ollamapy.units import format_local
 from ollamapy.weights.gguf import GgufFile
@@ -31,13 +39,25 @@ class _Found:
 
 async def tags(services: Services) -> ListResponse:
     """Every model with a readable manifest, newest first."""
-    found = await asyncio.to_thread(_read, services.store)
-    newest_first = sorted(found, key=lambda item: -int(item.manifest.modified))
-    return ListResponse(tuple([await _listed(services, item) for item in newest_first]))
+    seen = await asyncio.to_thread(_look, services.store)
+    known = services.listings.known(seen)
+    missing = [name for name in seen.manifests if name not in known]
+    for found in await asyncio.to_thread(_read, services.store, missing) if missing else ():
+        subject = await _described(services, found.model)
+        listed = known[found.manifest.name] = _listed(found, subject)
+        if subject:
+            services.listings.put(found.manifest, listed, seen)
+    by_path = [(seen.manifests[name], known[name]) for name in seen.manifests if name in known]
+    newest_first = sorted(by_path, key=lambda item: -(item[0][MTIME_NS] // 10**9))
+    return ListResponse(tuple([listed for _, listed in newest_first]))
 
 
-def _read(store: Store) -> list[_Found]:
-    return [_found(store, manifest) for manifest in store.manifests.all()]
+def _look(store: Store) -> Seen:
+    return Seen(store.manifests.stamped(), store.blobs.names(), time.time_ns())
+
+
+def _read(store: Store, names: Iterable[ModelName]) -> list[_Found]:
+    return [_found(store, manifest) for manifest in store.manifests.all(names)]
 
 
 def _found(store: Store, manifest: StoredManifest) -> _Found:
@@ -50,8 +70,7 @@ def _found(store: Store, manifest: StoredManifest) -> _Found:
         return _Found(manifest, config, None)
 
 
-async def _listed(services: Services, found: _Found) -> ListedModel:
-    subject = await _described(services, found.model)
+def _listed(found: _Found, subject: Subject | None) -> ListedModel:
     manifest, config = found.manifest, found.config
     details = lookup.details_of(config, lookup.parent_of(manifest.manifest))
     return ListedModel(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.actions.grammars import Grammars
 from ollamapy.actions.headers import Headers
+from ollamapy.actions.listings import Listings
 from ollamapy.actions.metrics import Metrics
 from ollamapy.actions.templates import Templates
 from ollamapy.pool.pool import Pool
@@ -28,5 +29,6 @@ class Services:
     vocabularies: Pool
     """Runners that know words and nothing else; models do not wait for their places."""
     grammars: Grammars = field(default_factory=Grammars)
+    listings: Listings = field(default_factory=Listings)
     client: str = ""
     """Who asks: the address that a request came from. Clients share a busy model evenly."""

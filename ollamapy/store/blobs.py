@@ -193,6 +193,14 @@ class Blobs:
         with disk_faults(f"read {self.folder}"):
             return sorted(self.folder.iterdir()) if self.folder.exists() else []
 
+    def names(self) -> frozenset[str]:
+        """The names of all files in the folder. Raises StoreError."""
+        with disk_faults(f"read {self.folder}"):
+            try:
+                return frozenset(os.listdir(self.folder))
+            except FileNotFoundError:
+                return frozenset()
+
     def digests(self) -> list[Digest]:
         """All blobs that are there."""
         return [digest for path in self.files() if (digest := self.layout.digest_of(path))]

@@ -9,19 +9,22 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 
-from ollamapy.errors import InvalidInput, NotFound, StoreError
+from ollamapy.errors import InvalidInput, InvalidName, NotFound, StoreError
 from ollamapy.names import Digest, ModelName
 from ollamapy.store.files import StagedFile, disk_faults, make_folder, sync_folder
 from ollamapy.store.layout import Layout
+from ollamapy.store.stamps import Stamp, stamp_of
 from ollamapy.wire.manifest import Layer, Manifest, decode_manifest
 
 MAX_MANIFEST_BYTES = 4 << 20
-_DEPTH = 4
 _PARTS = ("host", "namespace", "model", "tag")
+_Parts = tuple[str, ...]
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +91,9 @@ class Manifests:
             if destination.path != stored.name.path:
                 self._write(destination, stored.raw)
 
-    def all(self) -> Iterator[StoredManifest]:
-        """Every manifest that can be read, by path. Others are passed over with a warning."""
-        for name in self.names():
+    def all(self, names: Iterable[ModelName] | None = None) -> Iterator[StoredManifest]:
+        """Every manifest, or those of `names`, by path. What cannot be read is passed over with a warning."""
+        for name in self.names() if names is None else names:
             try:
                 yield self._read(name)
             except FileNotFoundError:
@@ -110,13 +113,15 @@ class Manifests:
 
     def names(self, unreadable: list[str] | None = None) -> list[ModelName]:
         """The names that have a manifest, by path. Folders that cannot be read are added to `unreadable`."""
-        unreadable = [] if unreadable is None else unreadable
-        paths = sorted(self._files(self.layout.manifests, _DEPTH, unreadable))
-        named = [(self.layout.name_of(path), path) for path in paths]
-        for name, path in named:
-            if name is None:
-                self._warn(path, "not a model name")
-        return [name for name, _ in named if name is not None]
+        return [name for name, _ in self._files([] if unreadable is None else unreadable)]
+
+    def stamped(self) -> dict[ModelName, Stamp]:
+        """The names that have a manifest, by path, with what tells whether its file is still the same."""
+        found: dict[ModelName, Stamp] = {}
+        for name, entry in self._files([]):
+            with contextlib.suppress(OSError):  # it has just been removed
+                found[name] = stamp_of(entry.stat())
+        return found
 
     def resolve_spelling(self, name: ModelName) -> ModelName:
         """`name` in the spelling of the manifests that are there.
@@ -186,8 +191,17 @@ class Manifests:
                     f"cannot link {name.short}: its blob {digest} has {size} bytes, the manifest says {layer.size}"
                 )
 
-    def _files(self, folder: Path, depth: int, unreadable: list[str]) -> Iterator[Path]:
-        """The files `depth` levels down, through linked folders too."""
+    def _files(self, unreadable: list[str]) -> list[tuple[ModelName, os.DirEntry[str]]]:
+        """The manifests' files, by path."""
+        found = sorted(self._entries(str(self.layout.manifests), (), unreadable), key=itemgetter(0))
+        named = [(_name_at(parts), entry) for parts, entry in found]
+        for name, entry in named:
+            if name is None:
+                self._warn(Path(entry.path), "not a model name")
+        return [(name, entry) for name, entry in named if name is not None]
+
+    def _entries(self, folder: str, above: _Parts, unreadable: list[str]) -> Iterator[tuple[_Parts, os.DirEntry[str]]]:
+        """The files at the depth of manifests, through linked folders too."""
         try:
             entries = list(os.scandir(folder))
         except FileNotFoundError:
@@ -196,15 +210,16 @@ class Manifests:
             unreadable.append(f"{folder}: {error.strerror}")
             return
         for entry in entries:
-            path = Path(entry.path)
-            if entry.is_dir() and depth > 1:
-                yield from self._files(path, depth - 1, unreadable)
-            elif entry.is_file() and depth == 1:
-                yield path
-            elif entry.is_symlink() and not path.exists():
-                unreadable.append(f"{path}: a link to nothing")
+            parts = (*above, entry.name)
+            is_deep = len(parts) == len(_PARTS)
+            if not is_deep and entry.is_dir():
+                yield from self._entries(entry.path, parts, unreadable)
+            elif is_deep and entry.is_file():
+                yield parts, entry
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                unreadable.append(f"{entry.path}: a link to nothing")
             else:
-                self._warn(path, "not a manifest")
+                self._warn(Path(entry.path), "not a manifest")
 
     def _warn(self, path: Path, reason: str) -> None:
         """Once per path: lists are asked for often."""
@@ -237,6 +252,14 @@ def _decode(raw: bytes, name: str) -> Manifest:
     except InvalidInput as error:
         raise StoreError(f"the manifest of {name} is broken: {error}") from error
     return manifest
+
+
+@lru_cache(maxsize=4096)
+def _name_at(parts: _Parts) -> ModelName | None:
+    try:
+        return ModelName.from_path(parts)
+    except InvalidName:
+        return None
 
 
 def _spelled(text: str, part: str, existing: list[ModelName]) -> str:

@@ -6,6 +6,7 @@ a file that differs in any of them is verified again. Losing the stamps costs ti
 
 import contextlib
 import logging
+import os
 import threading
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from ollamapy.store.layout import Layout
 _MAX_BYTES = 16 << 20
 
 Stamp = tuple[int, int, int]
+MTIME_NS = 1
+"""Where a stamp has the time of change."""
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +35,18 @@ class Stamps:
 
     def holds(self, digest: Digest) -> bool:
         """True when the blob is the file that was verified, unchanged."""
-        stamp = _stamp(self._layout.blob(digest))
+        found = _stamp(self._layout.blob(digest))
         with self._lock:
-            return stamp is not None and self._read().get(digest.hex) == stamp
+            return found is not None and self._read().get(digest.hex) == found
 
     def put(self, digest: Digest) -> None:
         """The blob as it is now has been verified."""
-        stamp = _stamp(self._layout.blob(digest))
+        found = _stamp(self._layout.blob(digest))
         with self._lock:
             stamps = self._read()
-            if stamp is None or stamps.get(digest.hex) == stamp:
+            if found is None or stamps.get(digest.hex) == found:
                 return
-            stamps[digest.hex] = stamp
+            stamps[digest.hex] = found
             self._write({hex_: kept for hex_, kept in stamps.items() if self._layout.blob(Digest(hex_)).exists()})
 
     def drop(self, digest: Digest) -> None:
@@ -69,9 +72,13 @@ class Stamps:
             log.warning("stamps not written path=%s reason=%s", self._layout.stamps, error.strerror)
 
 
+def stamp_of(found: os.stat_result) -> Stamp:
+    """The stamp of a file that the disk says this of."""
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 def _stamp(path: Path) -> Stamp | None:
     try:
-        found = path.stat()
+        return stamp_of(path.stat())
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino

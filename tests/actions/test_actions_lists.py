@@ -11,6 +11,7 @@ from fakes.served_app import Served, served, services_for, settings_for
 
 from ollamapy.names import ModelName
 from ollamapy.pool.pool import Label, Loaded
+from ollamapy.store.manifests import Manifests, StoredManifest
 from ollamapy.wire.manifest import Config
 
 DETAILS = {
@@ -102,6 +103,53 @@ def test_the_list_shows_what_others_change_on_the_disk(api: Served, tiny: str) -
     assert {model["name"] for model in tags(api)} == {"tiny:latest", "hf.co/org/theirs-GGUF:Q4"}
     api.store.delete(ModelName.parse(tiny))
     assert len(tags(api)) == 1
+
+
+def test_a_list_reads_only_what_has_changed(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        api.create(name, files={"x.gguf": api.upload(tiny_model())}, system=name)
+        touch(api, name, 1_000_000_000)
+    read: list[str] = []
+    original = Manifests._read
+
+    def counted(manifests: Manifests, name: ModelName) -> StoredManifest:
+        read.append(name.model)
+        return original(manifests, name)
+
+    monkeypatch.setattr(Manifests, "_read", counted)
+    first = tags(api)
+    read.clear()
+
+    assert tags(api) == first
+    assert read == []
+    touch(api, "a", 1_000_000_001)
+    assert [model["name"] for model in tags(api)] == ["a:latest", "b:latest"]
+    assert set(read) == {"a"}
+
+
+def test_a_manifest_that_has_just_changed_is_read_again(api: Served, tiny: str) -> None:
+    """Its file may change once more within a tick of the clock, in the same number of bytes."""
+    first = tags(api)
+    path = api.store.layout.manifest(ModelName.parse(tiny))
+    found = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"application/vnd.docker.cont", b"application/vnd.docker.CONT"))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    assert tags(api)[0]["digest"] != first[0]["digest"]
+
+
+def test_a_model_that_lost_a_blob_is_listed_without_what_its_weights_said(api: Served, tiny: str) -> None:
+    touch(api, tiny, 1_000_000_000)
+    whole = tags(api)[0]
+    weights = api.store.resolve(ModelName.parse(tiny)).model_path
+    data = weights.read_bytes()
+    weights.unlink()
+    half = tags(api)[0]
+    weights.write_bytes(data)
+
+    assert whole["capabilities"] == ["completion"]
+    assert "capabilities" not in half
+    assert tags(api)[0] == whole
 
 
 def test_an_unknown_quantization_is_looked_up_in_the_weights(api: Served) -> None:

@@ -6,8 +6,9 @@ import sys
 from ollamapy.bench.processes import load_average, processor_name
 from ollamapy.cores import num_cores
 from ollamapy.errors import Error, NotFound, Unsupported
+from scripts.lib.bar.finding import Finding
 from scripts.lib.bar.ground import Ground, NotYet, ground
-from scripts.lib.bar.rows import ROWS, Finding, explain
+from scripts.lib.bar.rows import ROWS, explain
 
 QUIET = 0.5
 

@@ -44,9 +44,10 @@ class Teller:
 
 
 class Ground:
-    """The daemon, which can be started again."""
+    """The daemon, which can be started again. `home` is its folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path = HOME) -> None:
+        self._home = home
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self.teller = Teller()
@@ -59,10 +60,10 @@ class Ground:
         return Client(self.url)
 
     def start(self) -> None:
-        HOME.mkdir(parents=True, exist_ok=True)
-        own = {"OLLAMAPY_HOME": str(HOME), "OLLAMA_HOST": f"127.0.0.1:{self.port}", "OLLAMA_KEEP_ALIVE": "-1"}
+        self._home.mkdir(parents=True, exist_ok=True)
+        own = {"OLLAMAPY_HOME": str(self._home), "OLLAMA_HOST": f"127.0.0.1:{self.port}", "OLLAMA_KEEP_ALIVE": "-1"}
         others = {name: value for name, value in python_environment().items() if not name.startswith("OLLAMA")}
-        with (HOME / "daemon.log").open("wb") as log:
+        with (self._home / "daemon.log").open("wb") as log:
             command = [sys.executable, "-m", "ollamapy", "serve"]
             self._process = subprocess.Popen(
                 command, env=others | own, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -70,7 +71,7 @@ class Ground:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise Error("the daemon did not start", hint=f"see {HOME / 'daemon.log'}")
+                raise Error("the daemon did not start", hint=f"see {self._home / 'daemon.log'}")
             time.sleep(0.05)
 
     def stop(self) -> None:

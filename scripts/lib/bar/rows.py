@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from statistics import median
 
 from ollamapy.bench import plan, report
@@ -13,7 +12,9 @@ from ollamapy.bench.plan import Scale, Workload
 from ollamapy.bench.result import Point, clients
 from ollamapy.client import Client
 from ollamapy.errors import Error, Unsupported
+from scripts.lib.bar.finding import Finding
 from scripts.lib.bar.ground import MODEL, Ground, NotYet, busy_core
+from scripts.lib.bar.lists import lists
 
 NUM_PAIRS = 3
 PREFIX_TOKENS = 1500
@@ -21,26 +22,6 @@ COLD_PREFIX = Workload(prompt_tokens=128, output_tokens=64, shared_prefix=PREFIX
 WARM_PREFIX = Workload(prompt_tokens=128, output_tokens=64, shared_prefix=PREFIX_TOKENS, is_warm=True)
 QUANTIZED = "bench-q4-0"
 EMBEDDER = "starter-embed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A ratio and its bar. `detail` says what the two sides were."""
-
-    what: str
-    value: float
-    bar: float
-    is_limit: bool = False
-    """The ratio may be at most the bar; else it must reach it."""
-    detail: str = ""
-
-    @property
-    def is_met(self) -> bool:
-        return self.value <= self.bar if self.is_limit else self.value >= self.bar
-
-    @property
-    def wanted(self) -> str:
-        return f"{'<=' if self.is_limit else '>='} {self.bar:g}"
 
 
 async def clients_row(ground: Ground) -> list[Finding]:
@@ -166,6 +147,7 @@ ROWS: dict[str, Callable[[Ground], Awaitable[list[Finding]]]] = {
     "copy": copy,
     "memory": memory,
     "embeddings": embeddings,
+    "lists": lists,
 }
 
 
