@@ -149,7 +149,6 @@ def test_a_seed_repeats_its_answer(model: Model) -> None:
 
     texts = [model.generate(STORY, seed=seed, temperature=1.5, num_predict=20).text for seed in (7, 7, 8)]
 
-
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
 
