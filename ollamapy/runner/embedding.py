@@ -270,7 +270,8 @@ class EmbeddingLoop:
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
         if self._threads.max_threads > 1:
             before = self._threads.num_threads
-            count = self._threads.observe(started, seconds, cpu_seconds, self._idle_cores.read(started))
+            num_tokens = sum(map(len, inputs))
+            count = self._threads.observe(started, seconds, cpu_seconds, num_tokens, self._idle_cores.read(started))
             if count != before:
                 self._model.set_threads(count)
         return vectors
