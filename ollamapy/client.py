@@ -123,8 +123,9 @@ class Client:
         for _ in self.generate({"model": model, "keep_alive": 0}):
             pass
 
-    def pull(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:
-        return self._progress("/api/pull", native.PullRequest(model=model, insecure=insecure))
+    def pull(self, model: str, *, insecure: bool = False, from_peer: str = "") -> Iterator[native.Progress]:
+        request = native.PullRequest(model=model, insecure=insecure, from_peer=from_peer)
+        return self._progress("/api/pull", request)
 
     def push(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:
         return self._progress("/api/push", native.PushRequest(model=model, insecure=insecure))

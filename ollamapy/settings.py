@@ -110,7 +110,9 @@ class Settings:
     catalogue: Path | None = None
     """A catalogue of the user's own, merged over the shipped one."""
     offline: bool = False
-    """No connection to other machines is made."""
+    """No connection to other machines is made, except to `peers`."""
+    peers: tuple[str, ...] = ()
+    """Other ollamapys, `host` or `host:port`, that are asked for blobs before the internet."""
     serve_registry: bool = False
     """Whether other machines may pull from this daemon's store."""
     raw: Mapping[str, str] = field(default_factory=dict)
@@ -143,6 +145,7 @@ class Settings:
             editor=get.text("OLLAMA_EDITOR") or get.text("VISUAL") or get.text("EDITOR") or "vi",
             autostart=not get.flag("OLLAMAPY_NO_AUTOSTART", False),
             catalogue=get.path("OLLAMAPY_CATALOGUE"),
+            peers=tuple(peer.strip() for peer in get.text("OLLAMAPY_PEERS").split(",") if peer.strip()),
             offline=get.flag("OLLAMAPY_OFFLINE", False),
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},

@@ -8,19 +8,20 @@ came of a file from the web stays, and the next pull goes on from there.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from ollamapy.actions import recipe as recipes
 from ollamapy.actions.manifest import store_recipe
 from ollamapy.actions.recipe import NewLayer, Recipe, Uploaded
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error, ModelFileError, NotFound, StoreError
+from ollamapy.errors import Error, InvalidInput, ModelFileError, NotFound, RemoteError, StoreError
 from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
-from ollamapy.remotes.base import Remote, verifying
+from ollamapy.remotes.base import Entry, Remote, verifying
 from ollamapy.remotes.find import find_remote, parse_wanted
-from ollamapy.remotes.oci.remote import Registry
+from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
+from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
 from ollamapy.remotes.threads import in_thread
 from ollamapy.store.store import Store
 from ollamapy.wire.manifest import encode_manifest
@@ -36,24 +37,69 @@ async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progr
     """
     wanted = parse_wanted(request.model or request.name, insecure=request.insecure)
     yield Progress("pulling manifest")
-    settings = services.settings
-    remote = find_remote(
-        wanted,
-        services.catalogue,
-        insecure=request.insecure,
-        key_file=None if settings.offline else settings.key_file,
-    )
-    lines = _from_registry(services, remote) if isinstance(remote, Registry) else _from_file(services, remote)
+    lines = _from_peer(services, request, wanted) if request.from_peer else _from_anywhere(services, request, wanted)
     async with aclosing(lines):
         async for line in lines:
             yield line
     yield Progress("success")
 
 
-async def _from_registry(services: Services, registry: Registry) -> AsyncGenerator[Progress, None]:
+def _from_anywhere(
+    services: Services, request: PullRequest, wanted: ModelName | Entry
+) -> AsyncGenerator[Progress, None]:
+    """From where the name leads, with the help of the peers in the settings. Offline they are the only registries."""
+    settings = services.settings
+    is_alone = settings.offline and not settings.peers
+    key_file = None if is_alone else settings.key_file
+    remote = find_remote(wanted, services.catalogue, insecure=request.insecure, key_file=key_file)
+    if not isinstance(remote, Registry):
+        return _from_file(services, remote)
+    return _from_registry(services, remote, Peers.of(settings.peers, remote.name, settings.key_file))
+
+
+async def _from_peer(
+    services: Services, request: PullRequest, wanted: ModelName | Entry
+) -> AsyncGenerator[Progress, None]:
+    """The model as one peer has it, under its own name."""
+    if isinstance(wanted, Entry):
+        raise InvalidInput("a peer has models, not URLs", hint="leave --from-peer out to fetch a URL")
+    peers = Peers.of([request.from_peer], wanted, services.settings.key_file)
+    (peer,) = peers.registries
+    yield _said_by(peer)
+    found = await peer.fetch_manifest()
+    async for line in _store(services, wanted, found, peer.blobs(found)):
+        yield line
+
+
+async def _from_registry(services: Services, registry: Registry, peers: Peers) -> AsyncGenerator[Progress, None]:
+    """What the registry says the model is; what a peer says only when the registry cannot be asked."""
+    source, found = registry, None
+    if not services.settings.offline:
+        try:
+            found = await registry.fetch_manifest()
+        except RemoteError as error:
+            if not (peers.registries and is_unreachable(error)):
+                raise
+            log.warning("registry unreachable, asking peers model=%s reason=%r", registry.name, error.message)
+    if found is None:
+        answer = await peers.manifest()
+        if answer is None:
+            raise RemoteError("pull model manifest: no peer has it, and its registry was not reached")
+        source, found = answer
+        yield _said_by(source)
+    blobs = [PeeredBlob(blob, peers) for blob in source.blobs(found)]
+    async for line in _store(services, registry.name, found, blobs):
+        yield line
+
+
+def _said_by(peer: Registry) -> Progress:
+    return Progress(f"pulling manifest from the peer {peer.name.host}")
+
+
+async def _store(
+    services: Services, name: ModelName, found: Found, blobs: Sequence[OciBlob | PeeredBlob]
+) -> AsyncGenerator[Progress, None]:
     """Every blob of the manifest, one after the other; then the manifest, byte for byte."""
-    found = await registry.fetch_manifest()
-    blobs = registry.blobs(found)
     with services.store.holding(blob.digest for blob in blobs):
         for blob in blobs:
             async with services.transfers.join(blob, services.store.blobs) as transfer:
@@ -63,8 +109,8 @@ async def _from_registry(services: Services, registry: Registry) -> AsyncGenerat
                 transfer.result()
         yield verifying()
         yield Progress("writing manifest")
-        unused = await in_thread(lambda stop: _link(services.store, registry.name, lambda: found.raw))
-    log.info("model pulled model=%s source=registry", registry.name)
+        unused = await in_thread(lambda stop: _link(services.store, name, lambda: found.raw))
+    log.info("model pulled model=%s source=registry", name)
     async for line in _remove(services, unused):
         yield line
 

@@ -206,11 +206,15 @@ def stop(model: Model) -> None:
 
 
 @app.command(epilog=help_section("pull"))
-def pull(model: NewModel, insecure: Insecure = False) -> None:
+def pull(
+    model: NewModel,
+    insecure: Insecure = False,
+    from_peer: Annotated[str, _value("--from-peer", "HOST", "Pull from another ollamapy, HOST or HOST:PORT")] = "",
+) -> None:
     """Pull a model from a registry"""
     from ollamapy.cli.models import pull as pull_model
 
-    pull_model(Settings.from_env(), model, insecure)
+    pull_model(Settings.from_env(), model, insecure, from_peer)
 
 
 @app.command(epilog=help_section("push"))

@@ -68,10 +68,10 @@ def show(settings: Settings, model: str, fields: Sequence[str], is_verbose: bool
         print(pages.page(answer, is_verbose=is_verbose), end="")
 
 
-def pull(settings: Settings, model: str, insecure: bool) -> None:
+def pull(settings: Settings, model: str, insecure: bool, from_peer: str = "") -> None:
     """Fetches a model, with progress on stderr."""
     with connect(settings) as client:
-        progress.follow(client.pull(model, insecure=insecure))
+        progress.follow(client.pull(model, insecure=insecure, from_peer=from_peer))
 
 
 def push(settings: Settings, model: str, insecure: bool) -> None:

@@ -368,10 +368,15 @@ class PullRequest(_Request, frozen=True):
     name: str = ""
     insecure: bool = False
     stream: bool = True
+    from_peer: str = ""
+    """Another ollamapy, HOST or HOST:PORT, that has the model."""
 
 
-class PushRequest(PullRequest, frozen=True):
-    pass
+class PushRequest(_Request, frozen=True):
+    model: str = ""
+    name: str = ""
+    insecure: bool = False
+    stream: bool = True
 
 
 class Progress(_Response, frozen=True):
