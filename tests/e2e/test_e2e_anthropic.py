@@ -46,6 +46,7 @@ def thinker(templated: Callable[..., str]) -> str:
     return templated("anthropic-thinker", TEMPLATE_WITH_THINKING)
 
 
+@pytest.mark.client("anthropic", "chat")
 def test_a_message_is_answered(client: anthropic.Anthropic) -> None:
     answer = client.messages.create(model="echo", max_tokens=99, messages=HELLO)
 
@@ -56,6 +57,7 @@ def test_a_message_is_answered(client: anthropic.Anthropic) -> None:
     assert re.fullmatch(r"msg_[0-9a-f]{24}", answer.id)
 
 
+@pytest.mark.client("anthropic", "stream")
 def test_a_message_streams_and_is_put_together(client: anthropic.Anthropic) -> None:
     with client.messages.stream(model="echo", max_tokens=99, messages=HELLO) as stream:
         text = "".join(stream.text_stream)
@@ -67,6 +69,7 @@ def test_a_message_streams_and_is_put_together(client: anthropic.Anthropic) -> N
     assert answer.usage.output_tokens > 0
 
 
+@pytest.mark.client("anthropic", "async")
 def test_the_asynchronous_client_answers_several_at_once(shared: DaemonProcess) -> None:
     async def main() -> list[Any]:
         async with anthropic.AsyncAnthropic(base_url=shared.url, api_key="unused", max_retries=0) as client:
@@ -90,6 +93,7 @@ def test_a_bound_on_the_tokens_and_a_stop_text_end_an_answer(client: anthropic.A
     assert stopped.stop_reason == "end_turn"
 
 
+@pytest.mark.client("anthropic", "tools")
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_tool_is_called_and_its_result_goes_back(client: anthropic.Anthropic, caller: str, is_streamed: bool) -> None:
     asked: Any = {"model": caller, "max_tokens": 99, "tools": [WEATHER]}
@@ -111,6 +115,7 @@ def test_a_tool_is_called_and_its_result_goes_back(client: anthropic.Anthropic, 
     assert after.content[0].text.endswith("sunny")
 
 
+@pytest.mark.client("anthropic", "thinking")
 def test_thinking_has_a_block_of_its_own(client: anthropic.Anthropic, thinker: str) -> None:
     asked: Any = [{"role": "user", "content": "<think>hm</think>four"}]
     thinking: Any = {"type": "enabled", "budget_tokens": 1024}
@@ -142,6 +147,7 @@ def test_tokens_are_counted_as_the_model_counts_them(client: anthropic.Anthropic
     assert counted.input_tokens == answer.usage.input_tokens == len("hello") + 1
 
 
+@pytest.mark.client("anthropic", "errors")
 def test_errors_arrive_as_the_clients_own(client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError, match="model 'nope' not found") as missing:
         client.messages.create(model="nope", max_tokens=9, messages=HELLO)

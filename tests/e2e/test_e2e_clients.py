@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ollama
+import pydantic
 import pytest
 from fakes.daemon_process import DaemonProcess
 from fakes.gguf_files import echo_gguf
@@ -26,8 +27,11 @@ Good = Callable[[Any], bool]
 CALLS: dict[str, tuple[Ask, Good]] = {
     "generate": (lambda c: c.generate("echo", "hello"), lambda a: a.response == "hello" and a.done_reason == "stop"),
     "chat": (lambda c: c.chat("echo", MESSAGES), lambda a: a.message.content == "hello" and a.eval_count > 0),
-    "embed": (lambda c: c.embed("echo", ["a", "b"]), lambda a: [len(v) for v in a.embeddings] == [16, 16]),
-    "embeddings": (lambda c: c.embeddings("echo", "hello"), lambda a: len(a.embedding) == 16),
+    "embed": (
+        lambda c: c.embed("echo", ["a", "b"], keep_alive=0),
+        lambda a: [len(v) for v in a.embeddings] == [16, 16],
+    ),
+    "embeddings": (lambda c: c.embeddings("echo", "hello", keep_alive=0), lambda a: len(a.embedding) == 16),
     "pull": (lambda c: c.pull("echo"), lambda a: a.status == "success"),
     "create": (lambda c: c.create("made", from_="echo", system="be kind"), lambda a: a.status == "success"),
     "show": (lambda c: c.show("made"), lambda a: "be kind" in a.modelfile),
@@ -166,6 +170,20 @@ def test_a_blob_is_uploaded_for_create(client: ollama.Client, shared: DaemonProc
     digest = client.create_blob(path)
     client.create("mine", files={"mine.gguf": digest})
 
-    assert client.generate("mine", "hello").response == "hello"
+    assert client.generate("mine", "hello", keep_alive=0).response == "hello"
     assert in_async_client(shared, lambda other: other.create_blob(path)) == digest
     client.delete("mine")
+
+
+@pytest.mark.weights
+@pytest.mark.client("ollama", "structured output")
+def test_an_answer_satisfies_the_schema_of_a_type(starters: DaemonProcess) -> None:
+    class Weather(pydantic.BaseModel):
+        city: str
+        degrees: int
+
+    messages = [{"role": "user", "content": "What is the weather in Paris? Name the city and a number of degrees."}]
+    with ollama.Client(host=starters.url) as client:
+        answer = client.chat("starter", messages, format=Weather.model_json_schema(), options={"temperature": 0})
+
+    assert Weather.model_validate_json(answer.message.content or "").city

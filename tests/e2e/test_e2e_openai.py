@@ -49,6 +49,7 @@ def thinker(templated: Callable[..., str]) -> str:
     return templated("openai-thinker", TEMPLATE_WITH_THINKING)
 
 
+@pytest.mark.client("openai", "chat")
 def test_a_chat_is_answered(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(model="echo", messages=HELLO)
 
@@ -59,6 +60,7 @@ def test_a_chat_is_answered(client: openai.OpenAI) -> None:
     assert re.fullmatch(r"chatcmpl-\d{1,3}", answer.id)
 
 
+@pytest.mark.client("openai", "stream")
 def test_a_chat_streams_and_ends_with_its_usage(client: openai.OpenAI) -> None:
     stream = client.chat.completions.create(
         model="echo", messages=HELLO, stream=True, stream_options={"include_usage": True}
@@ -82,6 +84,7 @@ def test_the_streaming_helper_puts_the_answer_together(client: openai.OpenAI) ->
     assert answer.choices[0].message.content == "hello"
 
 
+@pytest.mark.client("openai", "async")
 def test_the_asynchronous_client_answers_several_at_once(shared: DaemonProcess) -> None:
     async def main() -> list[str | None]:
         async with openai.AsyncOpenAI(base_url=f"{shared.url}/v1", api_key="unused", max_retries=0) as client:
@@ -125,6 +128,7 @@ def test_log_probabilities_come_with_the_tokens(client: openai.OpenAI) -> None:
     assert [item.token for item in logprobs.content or []] == list("hello")
 
 
+@pytest.mark.client("openai", "tools")
 def test_a_tool_is_called_and_its_result_goes_back(client: openai.OpenAI, caller: str) -> None:
     asked: Any = [{"role": "user", "content": CALL}]
     answer = client.chat.completions.create(model=caller, messages=asked, tools=[WEATHER])
@@ -158,6 +162,7 @@ def test_tools_that_may_not_be_called_are_not_read_out_of_the_answer(client: ope
     assert answer.choices[0].message.content == CALL
 
 
+@pytest.mark.client("openai", "thinking")
 def test_reasoning_stands_apart_from_content(client: openai.OpenAI, thinker: str) -> None:
     asked: Any = [{"role": "user", "content": "<think>hm</think>four"}]
     thought = client.chat.completions.create(model=thinker, messages=asked, reasoning_effort="low")
@@ -175,13 +180,14 @@ def test_reasoning_stands_apart_from_content(client: openai.OpenAI, thinker: str
 def test_native_fields_are_accepted_beside_openais(client: openai.OpenAI, shared: DaemonProcess) -> None:
     extra = {"options": {"num_predict": 2}, "keep_alive": -1}
     answer = client.chat.completions.create(model="echo", messages=HELLO, extra_body=extra)
-    [model] = shared.request("GET", "/api/ps").json()["models"]
+    model, *_ = shared.request("GET", "/api/ps").json()["models"]
     client.chat.completions.create(model="echo", messages=HELLO, extra_body={"keep_alive": "5m"})
 
     assert answer.choices[0].message.content == "he"
     assert int(model["expires_at"][:4]) > 2300
 
 
+@pytest.mark.client("openai", "generate")
 def test_a_text_is_completed(client: openai.OpenAI) -> None:
     whole = client.completions.create(model="echo", prompt="hello")
     parts = list(client.completions.create(model="echo", prompt="hello", stream=True, max_tokens=4))
@@ -238,6 +244,7 @@ def test_a_response_tells_reasoning_apart(client: openai.OpenAI, thinker: str) -
         assert (thought.type, thought.summary[0].text, answer.output_text) == ("reasoning", "hm", "four")
 
 
+@pytest.mark.client("openai", "embeddings")
 def test_texts_become_vectors(client: openai.OpenAI) -> None:
     packed = client.embeddings.create(model="echo", input=["a", "b"])
     plain = client.embeddings.create(model="echo", input="a", encoding_format="float")
@@ -248,12 +255,14 @@ def test_texts_become_vectors(client: openai.OpenAI) -> None:
     assert plain.usage.total_tokens > 0
 
 
+@pytest.mark.client("openai", "models")
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     assert "echo:latest" in [model.id for model in client.models.list()]
     assert client.models.retrieve("echo").id == "echo"
     assert client.models.retrieve("library/echo").owned_by == "library"
 
 
+@pytest.mark.client("openai", "errors")
 def test_errors_arrive_as_the_clients_own(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="model 'nope' not found") as missing:
         client.chat.completions.create(model="nope", messages=HELLO, stream=True)

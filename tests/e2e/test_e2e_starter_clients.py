@@ -53,6 +53,7 @@ def other(daemon: DaemonProcess) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
+@pytest.mark.client("openai", "structured output")
 def test_an_answer_is_parsed_into_a_type(client: openai.OpenAI) -> None:
     chat = client.chat.completions.parse(model="starter", messages=ASKED, response_format=Weather, max_tokens=200)
     response = client.responses.parse(model="starter", input=ASKED, text_format=Weather, max_output_tokens=200)
@@ -125,6 +126,7 @@ def test_anthropics_client_demands_a_call_too(other: anthropic.Anthropic, choice
     assert answer.content[0].input["city"] in ("Paris", "Rome")
 
 
+@pytest.mark.client("anthropic", "structured output")
 def test_anthropics_client_parses_an_answer_into_a_type(other: anthropic.Anthropic) -> None:
     answer = other.messages.parse(model="starter", max_tokens=200, messages=ASKED, output_format=Weather)
 

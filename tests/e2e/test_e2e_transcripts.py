@@ -66,8 +66,8 @@ OPEN_WEBUI = [
     Step("POST", "/api/chat", {**WEBUI_CHAT, "tools": []}, LAST, LINES, text="hello"),
     Step("POST", "/api/generate", {"model": "echo:latest", "prompt": "hello"}, LAST, LINES, text="hello"),
     Step("GET", "/api/ps", shape={"models": [{"name": "echo:latest", "model": "echo:latest", "expires_at": TIME}]}),
-    Step("POST", "/api/embed", {"model": "echo", "input": ["a", "b"], "truncate": True}, {"embeddings": [[float]]}),
-    Step("POST", "/api/embeddings", {"model": "echo", "prompt": "a"}, {"embedding": [float]}),
+    Step("POST", "/api/embed", {"model": "echo", "input": ["a", "b"], "keep_alive": 0}, {"embeddings": [[float]]}),
+    Step("POST", "/api/embeddings", {"model": "echo", "prompt": "a", "keep_alive": 0}, {"embedding": [float]}),
     Step(
         "POST", "/v1/chat/completions", {"model": "echo", "messages": HELLO}, {"choices": [{"finish_reason": "stop"}]}
     ),
