@@ -389,7 +389,7 @@ def test_every_flag_of_the_contract_is_there(offline_cli: Cli) -> None:
         "--keepalive", "--verbose", "--insecure", "--nowordwrap", "--format", "--think", "--hidethinking",
         "--truncate", "--dimensions",
     }  # fmt: skip
-    assert flags["create"] == {"-f, --file", "-q, --quantize", "--draft-quantize", "--experimental"}
-    assert flags["pull"] == {"--insecure"}
+    assert flags["create"] == {"-f, --file", "-q, --quantize", "--draft-quantize", "--warm", "--experimental"}
+    assert flags["pull"] == {"--insecure", "--from-peer"}
     assert flags[""] == {"-v, --version", "--install-completion", "--show-completion"}
     assert {table.aliases["ls"], table.aliases["start"]} == {"list", "serve"}
