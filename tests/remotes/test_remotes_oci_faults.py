@@ -325,6 +325,26 @@ def test_a_part_that_stalls_is_asked_for_again_and_costs_no_try(puller: Puller) 
     assert puller.registry.asked("GET", BLOB)[-1].headers["range"] == "bytes=350000-399999"
 
 
+def test_a_pull_that_is_cancelled_keeps_what_came_and_no_more(puller: Puller) -> None:
+    puller.part_bytes = len(DATA)
+    puller.registry.fault("GET", BLOB, faults.serve(DATA))
+    puller.registry.fault("GET", BLOB, faults.stall(70_000))
+
+    async def cancel() -> None:
+        task = asyncio.create_task(puller._pull())
+        await asyncio.to_thread(puller.registry.stalled.wait, 30)
+        task.cancel()
+        await asyncio.wait({task})
+
+    asyncio.run(cancel())
+
+    partial = puller.store.blobs.partial_path(puller.digest.filename)
+    assert puller.num_here <= 70_000
+    assert partial.read_bytes()[: puller.num_here] == DATA[: puller.num_here]
+    puller.pull()
+    assert puller.is_whole()
+
+
 def test_a_registry_that_accepts_and_says_nothing_is_given_up(puller: Puller) -> None:
     puller.part_bytes, puller.stall_seconds = len(DATA), 0.1
     puller.registry.fault("GET", BLOB, faults.serve(DATA))

@@ -34,6 +34,7 @@ from ollamapy.wire.native import Progress
 
 DIRECT_URL_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 20
+_MAX_PIECES = 500  # a system call takes 1024
 
 log = logging.getLogger(__name__)
 
@@ -181,17 +182,20 @@ class Download:
                 part.completed = start = 0
                 file.restart()
             missing = part.end - start
-            buffer = bytearray()
+            pieces: list[bytes] = []
+            size = 0
             try:
                 async for chunk in response.aiter_raw():
-                    buffer += chunk[:missing]
-                    missing -= min(missing, len(chunk))
+                    pieces.append(chunk[:missing])
+                    size += len(pieces[-1])
+                    missing -= len(pieces[-1])
                     if not missing:
                         return
-                    if len(buffer) >= _BUFFER_BYTES:
-                        await self._flush(file, partial, part, buffer)
+                    if size >= _BUFFER_BYTES or len(pieces) >= _MAX_PIECES:
+                        full, pieces, size = pieces, [], 0
+                        await self._flush(file, partial, part, full)
             finally:
-                await self._flush(file, partial, part, buffer)
+                await self._flush(file, partial, part, pieces)
         raise Lost(f"the connection ended {missing} bytes too early")
 
     def _is_whole(self, response: httpx.Response, start: int) -> bool:
@@ -214,17 +218,15 @@ class Download:
             raise RemoteError(f"the registry's blob has {size} bytes now, the manifest says {self.size}")
         return False
 
-    async def _flush(self, file: PartialFile, partial: Path, part: Part, buffer: bytearray) -> None:
-        """Moves the buffer to the disk and writes down how far the part is."""
-        if buffer:
-            data = bytes(buffer)
-            buffer.clear()
-            await in_thread(lambda stop: self._write(file, partial, part, data))
+    async def _flush(self, file: PartialFile, partial: Path, part: Part, pieces: list[bytes]) -> None:
+        """Moves what came to the disk and writes down how far the part is."""
+        if pieces:
+            await in_thread(lambda stop: self._write(file, partial, part, pieces))
             self._tell()
 
-    def _write(self, file: PartialFile, partial: Path, part: Part, data: bytes) -> None:
-        file.write(part.offset + part.completed, data)
-        part.completed += len(data)
+    def _write(self, file: PartialFile, partial: Path, part: Part, pieces: list[bytes]) -> None:
+        file.write(part.offset + part.completed, pieces)
+        part.completed += sum(map(len, pieces))
         plans.save(partial, part)
         file.catch_up(plans.frontier(self.parts))
 

@@ -7,13 +7,14 @@ once the gap is closed. Blocks; safe from any thread.
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ollamapy.names import Digest
 from ollamapy.remotes.disk import disk_faults
 
-_READ_BYTES = 8 << 20
+_READ_BYTES = 1 << 20
+_CATCH_UP_BYTES = 16 << 20
 
 
 class PartialFile:
@@ -25,21 +26,34 @@ class PartialFile:
         self._lock = threading.Lock()
         self._hash = hashlib.sha256()
         self._hashed = 0
+        self._buffer = memoryview(bytearray(min(size, _READ_BYTES)))
         with disk_faults(path):
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.ftruncate(self._fd, size)
 
-    def write(self, offset: int, data: bytes) -> None:
-        """Puts `data` at `offset`, and hashes it when nothing is missing before it. Raises StoreError."""
+    def write(self, offset: int, pieces: Sequence[bytes]) -> None:
+        """Puts `pieces` at `offset`, and hashes them when nothing is missing before them. Raises StoreError."""
         with disk_faults(self._path):
-            view, at = memoryview(data), offset
-            while view:
-                count = os.pwrite(self._fd, view, at)
-                view, at = view[count:], at + count
-        with self._lock:
+            end = self._put(offset, pieces)
+        if offset != self._hashed or not self._lock.acquire(blocking=False):
+            return
+        try:
             if offset == self._hashed:
-                self._hash.update(data)
-                self._hashed += len(data)
+                for piece in pieces:
+                    self._hash.update(piece)
+                self._hashed = end
+        finally:
+            self._lock.release()
+
+    def _put(self, offset: int, pieces: Sequence[bytes]) -> int:
+        """The offset of the end. A disk may take less than it was given."""
+        end = offset + sum(map(len, pieces))
+        if (done := offset + os.pwritev(self._fd, pieces, offset)) < end:
+            rest = memoryview(b"".join(pieces))[done - offset :]
+            while rest:
+                count = os.pwrite(self._fd, rest, end - len(rest))
+                rest = rest[count:]
+        return end
 
     def catch_up(self, frontier: int) -> None:
         """Hashes some of what lies before `frontier`, where nothing is missing, unless another thread is at it."""
@@ -47,7 +61,7 @@ class PartialFile:
             return
         try:
             with disk_faults(self._path):
-                self._read_back(min(frontier, self._hashed + 2 * _READ_BYTES))
+                self._read_back(min(frontier, self._hashed + _CATCH_UP_BYTES))
         finally:
             self._lock.release()
 
@@ -61,7 +75,7 @@ class PartialFile:
         with self._lock, disk_faults(self._path):
             while self._hashed < self._size:
                 check()
-                if not self._read_back(min(self._size, self._hashed + _READ_BYTES)):
+                if not self._read_back(min(self._size, self._hashed + _CATCH_UP_BYTES)):
                     break
             os.fsync(self._fd)
         return Digest(self._hash.hexdigest())
@@ -70,11 +84,11 @@ class PartialFile:
         """Hashes the file up to `end`; the number of bytes that were there."""
         before = self._hashed
         while self._hashed < end:
-            data = os.pread(self._fd, min(_READ_BYTES, end - self._hashed), self._hashed)
-            if not data:
+            count = os.preadv(self._fd, [self._buffer[: end - self._hashed]], self._hashed)
+            if not count:
                 break
-            self._hash.update(data)
-            self._hashed += len(data)
+            self._hash.update(self._buffer[:count])
+            self._hashed += count
         return self._hashed - before
 
     def close(self) -> None:

@@ -81,6 +81,12 @@ class Ground:
             self._process.wait()
             self._process = None
 
+    def peak_bytes(self) -> int:
+        """The most memory that the daemon has had so far, on Linux."""
+        assert self._process
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+
     def _answers(self) -> bool:
         try:
             with self.client() as client:

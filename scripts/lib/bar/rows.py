@@ -15,6 +15,7 @@ from ollamapy.errors import Error, Unsupported
 from scripts.lib.bar.finding import Finding
 from scripts.lib.bar.ground import MODEL, Ground, NotYet, busy_core
 from scripts.lib.bar.lists import lists
+from scripts.lib.bar.pulls import pulls
 
 NUM_PAIRS = 3
 PREFIX_TOKENS = 1500
@@ -148,6 +149,7 @@ ROWS: dict[str, Callable[[Ground], Awaitable[list[Finding]]]] = {
     "memory": memory,
     "embeddings": embeddings,
     "lists": lists,
+    "pull": pulls,
 }
 
 
