@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ollamapy"
 
-LEAVES = frozenset({"errors", "names", "units", "settings", "data", "child", "cores"})
+LEAVES = frozenset({"errors", "names", "units", "settings", "data", "child", "cores", "pictures"})
 
 # Layer: what it may import besides the standard library, the leaves and itself. An entry with a dot is one module of a
 # package. msgspec is a codec, not a layer's business: it stands wherever JSON or YAML is read or written.
@@ -25,6 +25,7 @@ TABLE: dict[str, frozenset[str]] = {
     "data": frozenset(),
     "child": frozenset(),
     "cores": frozenset(),
+    "pictures": frozenset(),
     "wire": frozenset({"msgspec"}),
     "modelfile": frozenset({"wire", "msgspec", "jinja2"}),
     "store": frozenset({"wire", "msgspec"}),
@@ -64,6 +65,7 @@ DOORS: dict[str, frozenset[str]] = {
     "runner.abort": frozenset({"llama_cpp"}),
     "runner.context": frozenset({"llama_cpp"}),
     "runner.weights": frozenset({"llama_cpp"}),
+    "runner.projector": frozenset({"llama_cpp", "PIL"}),
 }
 
 # Module: what it may import inside a function only, because the import is slow and most callers do without.

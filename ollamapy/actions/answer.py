@@ -49,6 +49,11 @@ class Ask:
     is_held: bool = False
     """The grammar is that of the content: nothing of it is a call."""
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images, in the order of their markers."""
+        return self.conversation.images if self.conversation else self.generate.images
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -106,7 +111,8 @@ async def replies(
     """The objects of an answer. `reply(content, thinking, **fields)` makes one, `of_end` adds fields to the last."""
     if ask.is_rendered_only:
         prompt = await _prompt(services, subject, runner, ask)
-        yield reply("", "", done=False, debug_info=DebugInfo(rendered_template=prompt))
+        debug_info = DebugInfo(rendered_template=prompt, image_count=len(ask.images))
+        yield reply("", "", done=False, debug_info=debug_info)
         return
     collector = _Collector()
     async with contextlib.aclosing(answer(services, subject, runner, ask)) as parts:
@@ -151,8 +157,13 @@ async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask)
             raise
         num_prompt = error.num_prompt
         generate = prompting.allow_cut(subject, ask.conversation, ask.generate, error)
-        prompt = await prompting.shorten(services, subject, runner, ask.conversation, error)
-    async with contextlib.aclosing(_stream(subject, runner, replace(ask, generate=generate), prompt)) as parts:
+        ask = replace(
+            ask,
+            generate=generate,
+            conversation=await prompting.shorten(services, subject, runner, ask.conversation, error),
+        )
+    prompt = await _prompt(services, subject, runner, ask)
+    async with contextlib.aclosing(_stream(subject, runner, ask, prompt)) as parts:
         async for part in parts:
             yield End(part.finished, num_prompt - part.finished.num_prompt) if isinstance(part, End) else part
 
@@ -174,7 +185,13 @@ async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> As
     specials = (*tags, *(form.marks if form and (form.needs_special or _must_call(ask)) else ()))
     grammar, root = _grammar(ask, form)
     generate = msgspec.structs.replace(
-        ask.generate, prompt=prompt, special_texts=specials, thinking=thinking, grammar=grammar, grammar_root=root
+        ask.generate,
+        prompt=prompt,
+        images=ask.images,
+        special_texts=specials,
+        thinking=thinking,
+        grammar=grammar,
+        grammar_root=root,
     )
     has_begun = False
     try:

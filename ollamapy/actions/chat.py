@@ -14,7 +14,7 @@ from ollamapy.actions.headers import Subject
 from ollamapy.actions.inference import Timing
 from ollamapy.actions.prompting import Conversation
 from ollamapy.actions.services import Services
-from ollamapy.errors import InvalidInput, Unsupported
+from ollamapy.errors import InvalidInput
 from ollamapy.modelfile import prompt as prompts
 from ollamapy.modelfile.tools.offer import Offer, read_offer
 from ollamapy.units import format_utc, parse_keep_alive
@@ -34,6 +34,7 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
         return
     offer = read_offer(request.tools, request.tool_choice)
     _check_capabilities(subject, request, offer)
+    await inference.check_images(subject, inference.images_of(request))
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
     conversation = _conversation(subject, request, offer, think)
@@ -64,24 +65,23 @@ def prepared(subject: Subject, request: ChatRequest) -> Conversation:
 
 
 async def count_tokens(services: Services, request: ChatRequest) -> int:
-    """How many tokens the prompt has, before any truncation. Loads the model; refuses what `chat` refuses."""
+    """How many tokens the prompt has, before any truncation; for an image a guess.
+
+    Loads the model; refuses what `chat` refuses.
+    """
     subject = await inference.resolve(services, request.model)
     conversation = prepared(subject, request)
     options = inference.options_of(subject, request.options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
-        prompt = await prompting.render(services, subject, runner, conversation)
-        return len(await runner.tokenize(prompt))
+        return await prompting.count_tokens(services, subject, runner, conversation)
 
 
 def _check_capabilities(subject: Subject, request: ChatRequest, offer: Offer) -> None:
-    """Raises InvalidInput for what the model cannot do, Unsupported for what is not built."""
+    """Raises InvalidInput for what the model cannot do."""
     inference.require(subject, request.model, "chat")
     if offer.tools and not offer.must_call:
         inference.require_capability(subject, "tools")
-    if any(message.images for message in request.messages):
-        inference.require_capability(subject, "vision")
-        raise Unsupported("images are not supported yet")
 
 
 def _conversation(subject: Subject, request: ChatRequest, offer: Offer, think: Think) -> Conversation:

@@ -36,8 +36,8 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
     inference.require(subject, request.model, "generate")
     if request.suffix:
         inference.require_capability(subject, "insert")
-    if request.images and request.prompt:
-        inference.require_capability(subject, "vision")
+    if request.prompt:
+        await inference.check_images(subject, request.images)
     think = inference.effective_think(subject, request.think, request.model)
     options = inference.options_of(subject, request.options)
     grammar = await inference.grammar_of(services, request, options)
@@ -66,7 +66,8 @@ def _ask(
     message = inference.generate_message(services, subject, request, options, grammar)
     conversation = None
     if request.raw:
-        message = msgspec.structs.replace(message, prompt=request.prompt, cut=request.truncate and message.shift)
+        cut = request.truncate and message.shift and not request.images
+        message = msgspec.structs.replace(message, prompt=request.prompt, images=request.images, cut=cut)
     else:
         message = msgspec.structs.replace(message, context=request.context or (), wants_tokens=True)
         conversation = _conversation(subject, request, think)
@@ -81,7 +82,7 @@ def _conversation(subject: Subject, request: GenerateRequest, think: Think) -> C
     messages = prompts.assemble(
         subject.model.system,
         () if has_context else tuple(Message(role, content) for role, content in subject.model.messages),
-        (Message("user", request.prompt),),
+        (Message("user", request.prompt, images=request.images),),
         replaces_system=request.system,
     )
     return Conversation(messages, think=think, template=request.template, plain_template=DEFAULT_TEMPLATE)

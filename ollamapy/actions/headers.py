@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,7 +77,8 @@ async def describe(services: _Describes, model: StoredModel) -> Subject:
         projector=projector,
         jinja_renders=renders == "jinja",
     )
-    return Subject(model, file, found, shape_of(file), renders, go, fault)
+    shape = replace(shape_of(file), sees_images="vision" in found)
+    return Subject(model, file, found, shape, renders, go, fault)
 
 
 def _read_go(text: str | None) -> tuple[GoTemplate | None, TemplateError | None]:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,10 @@ import msgspec
 from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error, InvalidInput, NotFound
+from ollamapy.errors import Error, InvalidInput, NotFound, Unsupported
 from ollamapy.modelfile.options import check_options, merge
 from ollamapy.names import ModelName
+from ollamapy.pictures import base64_fault, check_image
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
 from ollamapy.pool.pool import Label
 from ollamapy.pool.state import Demand
@@ -85,6 +87,9 @@ def check_shared(request: GenerateRequest | ChatRequest) -> None:
         raise InvalidInput("top_logprobs must be between 0 and 20")
     _check_think(request.think)
     parse_keep_alive(request.keep_alive)
+    for image in images_of(request):
+        if fault := base64_fault(image):
+            raise InvalidInput(fault)
 
 
 def _check_think(think: Any) -> None:
@@ -120,6 +125,28 @@ def require_capability(subject: Subject, capability: str) -> None:
     """Raises InvalidInput when the model lacks `capability`."""
     if capability not in subject.capabilities:
         raise InvalidInput(f"{subject.model.name.full} does not support {capability}")
+
+
+def images_of(request: GenerateRequest | ChatRequest) -> tuple[str, ...]:
+    """All images of a request, in order."""
+    if isinstance(request, GenerateRequest):
+        return request.images
+    return tuple(image for message in request.messages for image in message.images)
+
+
+async def check_images(subject: Subject, images: Sequence[str]) -> None:
+    """Raises InvalidInput for a model that sees no images, or an image that is none or too large, Unsupported for
+    sound and for a model that has its encoder in the weights."""
+    if not images:
+        return
+    require_capability(subject, "vision")
+    if not subject.model.projector_paths:
+        raise Unsupported(
+            "images are supported with a projector file only, and this model has its image encoder in its weights",
+            hint="create it from a text model and its mmproj file: two FROM lines in a Modelfile",
+        )
+    for image in images:
+        await asyncio.to_thread(check_image, image)
 
 
 def effective_think(subject: Subject, think: Think, sent: str) -> Think:
@@ -171,6 +198,7 @@ def demand_of(
         services.settings,
         available_bytes(),
         mode,
+        str(model.projector_paths[0]) if model.projector_paths else "",
     )
     return Demand(load, options, parse_keep_alive(keep_alive))
 

@@ -18,6 +18,9 @@ CANNOT_SHIFT = (
     "context length in settings, or use a model with a longer context length"
 )
 
+TOKENS_OF_IMAGE = 768
+"""What an image is taken for before it is encoded."""
+
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,19 @@ class Conversation:
         """The text before the suffix."""
         return self.messages[-1].content if self.suffix else ""
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images, in the order of their markers."""
+        return tuple(image for message in self.messages for image in message.images)
+
+    @property
+    def without_data(self) -> "Conversation":
+        """The same with empty images: all that a template needs is that they are there."""
+        if not self.images:
+            return self
+        empty = (msgspec.structs.replace(one, images=("",) * len(one.images)) for one in self.messages)
+        return replace(self, messages=tuple(empty))
+
 
 def renders_go(subject: Subject, conversation: Conversation) -> bool:
     """True when a Go template makes the prompt."""
@@ -49,7 +65,8 @@ def renders_go(subject: Subject, conversation: Conversation) -> bool:
 
 
 async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
-    """The prompt. Raises TemplateError."""
+    """The prompt, with `[img-N]` where image N belongs. Raises TemplateError."""
+    conversation = conversation.without_data
     if subject.model.config.model_family == "qwen3" or subject.model.name.model == "deepseek-r1":
         conversation = replace(conversation, messages=prompts.without_old_thoughts(conversation.messages))
     if not renders_go(subject, conversation):
@@ -80,32 +97,39 @@ async def _render_jinja(services: Services, subject: Subject, runner: Runner, co
     )
 
 
+async def count_tokens(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> int:
+    """The tokens of the prompt. Raises TemplateError."""
+    prompt = await render(services, subject, runner, conversation)
+    return len(await runner.tokenize(prompt)) + TOKENS_OF_IMAGE * len(conversation.images)
+
+
 async def shorten(
     services: Services, subject: Subject, runner: Runner, conversation: Conversation, error: PromptTooLong
-) -> str:
-    """The prompt without its oldest messages: as few as make it fit, found by bisection; at last the newest alone."""
+) -> Conversation:
+    """The conversation without its oldest messages: as few as make the prompt fit, found by bisection; at last the
+    newest alone."""
 
-    async def rendered(count: int) -> str:
-        messages = prompts.drop_oldest(conversation.messages, count)
-        return await render(services, subject, runner, replace(conversation, messages=messages))
+    def left(count: int) -> Conversation:
+        return replace(conversation, messages=prompts.drop_oldest(conversation.messages, count))
 
     high = prompts.num_droppable(conversation.messages)
     low = min(1, high)
     while low < high:
         middle = (low + high) // 2
-        tokens = await runner.tokenize(await rendered(middle))
-        low, high = (low, middle) if len(tokens) < error.limit else (middle + 1, high)
+        num_tokens = await count_tokens(services, subject, runner, left(middle))
+        low, high = (low, middle) if num_tokens < error.limit else (middle + 1, high)
     if low:
         log.info("messages dropped to fit the context model=%s dropped=%d", subject.model.name, low)
-    return await rendered(low)
+    return left(low)
 
 
 def allow_cut(subject: Subject, conversation: Conversation, generate: Generate, error: PromptTooLong) -> Generate:
-    """A Go template's prompt may be cut in the middle when dropping messages is not enough; a Jinja one may not.
+    """A Go template's prompt may be cut in the middle when dropping messages is not enough; a Jinja one may not, nor
+    one with images.
 
     Raises InvalidInput when it would have to be cut and the request does not let old tokens go.
     """
-    if not renders_go(subject, conversation):
+    if not renders_go(subject, conversation) or conversation.images:
         return generate
     if not generate.shift and prompts.num_droppable(conversation.messages) < 1:
         raise InvalidInput(CANNOT_SHIFT, hint=f"it has {error.num_prompt} tokens, the limit is {error.limit}")

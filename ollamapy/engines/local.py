@@ -9,7 +9,7 @@ import msgspec
 
 from ollamapy.child import Child, Exit
 from ollamapy.engines.base import OnDeath
-from ollamapy.errors import Error, InvalidInput, LoadFailed, PromptTooLong, RunnerDied
+from ollamapy.errors import Error, InvalidInput, LoadFailed, PromptTooLong, RunnerDied, Unsupported
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
@@ -225,6 +225,8 @@ def _as_error(event: Event | RunnerDied) -> Error:
             return PromptTooLong(event.message, num_prompt=event.num_prompt, limit=event.limit)
         case Refusal(code="invalid"):
             return InvalidInput(event.message)
+        case Refusal(code="unsupported"):
+            return Unsupported(event.message)
         case Refusal():
             return Error(f"an error was encountered while running the model: {event.message}")
         case _:

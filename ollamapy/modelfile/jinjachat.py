@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from ollamapy.errors import TemplateError, TemplateRefused
 from ollamapy.modelfile.fallbacks import (
     MAX_CHANGES,
@@ -24,6 +26,7 @@ from ollamapy.modelfile.fallbacks import (
     with_marked_names,
 )
 from ollamapy.modelfile.forms import suited
+from ollamapy.modelfile.gochat import mark_images
 from ollamapy.modelfile.jinja import render as render_jinja
 from ollamapy.modelfile.prompt import jinja_context
 from ollamapy.wire.native import Message, Think, Tool
@@ -58,7 +61,7 @@ def attempt(
 ) -> tuple[str, int]:
     """As `render`, with the number of changes to the messages that it took."""
     text, fault = None, TemplateError("chat template: never tried")
-    told: Messages = tuple(messages)
+    told: Messages = without_images(mark_images(messages)[0])
     num_changes = 0
     while True:
         context = jinja_context(told, tools, think, bos_text=bos_text, eos_text=eos_text)
@@ -74,6 +77,11 @@ def attempt(
     if text is None:
         raise fault
     return text, num_changes
+
+
+def without_images(messages: Sequence[Message]) -> Messages:
+    """The messages with their texts alone: where an image belongs, a marker says."""
+    return tuple(msgspec.structs.replace(one, images=()) if one.images else one for one in messages)
 
 
 def _hidden(

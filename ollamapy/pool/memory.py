@@ -12,6 +12,7 @@ from ollamapy.wire.runner import Load, Mode
 
 DEFAULT_NUM_CTX = 4096
 MIN_NUM_CTX = 4
+MIN_NUM_CTX_OF_IMAGES = 2048
 MAX_SEQUENCES = 64
 """Sequences of one model that decode together when nobody sets a bound; more wait."""
 _MAX_INPUT = 2048
@@ -32,6 +33,7 @@ class ModelShape:
     num_ctx_train: int
     kv_bytes: int = 0
     is_embedding: bool = False
+    sees_images: bool = False
 
 
 def available_bytes() -> int:
@@ -44,10 +46,14 @@ def available_bytes() -> int:
 
 
 def request_num_ctx(options: Options, shape: ModelShape, settings: Settings) -> int:
-    """The context of one request: asked, else the environment's, else 4096; at least 4, at most what was trained."""
+    """The context of one request: asked, else the environment's, else 4096; at least 4, at most what was trained.
+
+    At least 2048 for a model that sees images: each takes hundreds of tokens.
+    """
     wanted = options.num_ctx or settings.context_length or DEFAULT_NUM_CTX
     limit = shape.num_ctx_train or wanted
-    return max(MIN_NUM_CTX, min(wanted, limit))
+    least = MIN_NUM_CTX_OF_IMAGES if shape.sees_images else MIN_NUM_CTX
+    return max(MIN_NUM_CTX, min(max(wanted, least), limit))
 
 
 def pool_tokens(num_ctx: int, shape: ModelShape, settings: Settings, free_bytes: int) -> int:
@@ -70,6 +76,7 @@ def plan_load(
     settings: Settings,
     free_bytes: int,
     mode: Mode = "generate",
+    projector: str = "",
 ) -> Load:
     """How to load the model at `path` for a request with these options.
 
@@ -85,6 +92,7 @@ def plan_load(
         pool_tokens=pool_tokens(num_ctx, shape, settings, free_bytes) if mode == "generate" else num_ctx,
         num_parallel=settings.num_parallel or MAX_SEQUENCES,
         adapters=adapters,
+        projector=projector if mode == "generate" else "",
         num_batch=options.num_batch or (min(_MAX_INPUT, num_ctx) if mode == "embed" else 512),
         num_gpu=options.num_gpu,
         main_gpu=options.main_gpu,
@@ -113,6 +121,7 @@ def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: O
     return (
         wanted.num_ctx > pool_tokens_loaded
         or loaded.adapters != wanted.adapters
+        or loaded.projector != wanted.projector
         or loaded.main_gpu != wanted.main_gpu
         or loaded.num_thread != wanted.num_thread
         or loaded.kv_type != wanted.kv_type

@@ -53,6 +53,20 @@ class Batch:
         self._batch.n_tokens = at
         return self._batch
 
+    def fill_rows(self, chunk: Chunk) -> Any:
+        """The batch of a chunk with a picture. It keeps a pointer into the rows."""
+        assert chunk.picture is not None
+        end = len(chunk.picture.rows)
+        self._rows = np.ascontiguousarray(chunk.picture.rows)
+        self._pos[:end] = np.arange(chunk.start, chunk.start + end)
+        self._slot[:end] = chunk.slot
+        self._wants[:end] = 0
+        self._wants[end - 1] = chunk.wants_output
+        self.outputs = [end - 1] if chunk.wants_output else []
+        batch = native.llama_batch.from_buffer_copy(self._batch)
+        batch.n_tokens, batch.token, batch.embd = end, None, pointer(self._rows, ctypes.c_float)
+        return batch
+
 
 def pointer(array: npt.NDArray[Any], kind: Any) -> Any:
     """A ctypes pointer to the memory of `array`, which must outlive it."""

@@ -54,6 +54,7 @@ class EchoModel:
     holds a token, and is gone when no slot has it."""
 
     def __init__(self, request: Load, switches: dict[str, Any], fault: str) -> None:
+        self.projector = None
         self.info = ModelInfo(
             num_ctx_train=int(switches.get("context_length", 4096)),
             pool_tokens=request.pool_tokens,

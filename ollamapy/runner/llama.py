@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ollamapy.runner.abort import Abort
 from ollamapy.runner.batch import Batch, pointer
 from ollamapy.runner.chain import Chains
 from ollamapy.runner.context import can_cut, kv_bytes, num_parallel, open_context
-from ollamapy.runner.model import Chunk, Decoded, ModelInfo
+from ollamapy.runner.model import Chunk, Decoded, ModelInfo, Projector
 from ollamapy.runner.sampler import Grammars, GrammarSampler, LlamaSampler, Logits
 from ollamapy.runner.weights import gpu_share, open_model
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
@@ -34,7 +35,8 @@ def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
     """Loads the GGUF file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
     model = open_model(request, on_progress)
     try:
-        return LlamaModel(request, model, open_context(request, model))
+        projector = _open_projector(request, model)
+        return LlamaModel(request, model, open_context(request, model), projector)
     except LoadFailed:
         native.llama_model_free(model)
         raise
@@ -43,7 +45,8 @@ def load(request: Load, on_progress: Callable[[float], None]) -> "LlamaModel":
 class LlamaModel:
     """A Model on llama.cpp."""
 
-    def __init__(self, request: Load, model: Any, context: Any) -> None:
+    def __init__(self, request: Load, model: Any, context: Any, projector: Projector | None = None) -> None:
+        self.projector = projector
         self._model = model
         self._context = context
         self._vocab = native.llama_model_get_vocab(model)
@@ -64,6 +67,7 @@ class LlamaModel:
         context, model = self._context, self._model
         pool_tokens = native.llama_n_ctx(context)
         size_bytes = native.llama_model_size(model) + kv_bytes(model, pool_tokens, request.kv_type)
+        size_bytes += Path(request.projector).stat().st_size if request.projector else 0
         bos, eos = native.llama_vocab_bos(self._vocab), native.llama_vocab_eos(self._vocab)
         return ModelInfo(
             num_ctx_train=native.llama_model_n_ctx_train(model),
@@ -142,7 +146,13 @@ class LlamaModel:
     # Steps
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
-        code = native.llama_decode(self._context, self._batch.fill(chunks))
+        picture = chunks[0].picture
+        if picture is None:
+            code = native.llama_decode(self._context, self._batch.fill(chunks))
+        else:
+            native.llama_set_causal_attn(self._context, picture.is_causal)
+            code = native.llama_decode(self._context, self._batch.fill_rows(chunks[0]))
+            native.llama_set_causal_attn(self._context, True)
         if code == _ABORTED:
             self._abort.release()
             return Decoded.ABORTED
@@ -250,8 +260,18 @@ class LlamaModel:
 
     def close(self) -> None:
         self._grammars.close()
+        if self.projector:
+            self.projector.close()
         native.llama_free(self._context)
         native.llama_model_free(self._model)
+
+
+def _open_projector(request: Load, model: Any) -> Projector | None:
+    """Imported here alone: the image libraries take memory that no other runner needs."""
+    if not request.projector:
+        return None
+    projector: Projector = import_module("ollamapy.runner.projector").LlamaProjector(request, model)
+    return projector
 
 
 def _identity(request: Load) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ollamapy.errors import InvalidInput
-from ollamapy.runner.model import Chunk, Decoded, Model, Sampler
+from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
-from ollamapy.runner.scheduler import Planned, Scheduler, Step
+from ollamapy.runner.scheduler import Planned, Scheduler, num_prefill
 from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate, ThinkingSampler
@@ -37,6 +37,7 @@ class Submission:
     received: float
     specials: Mapping[int, bytes] = field(default_factory=dict)
     """Control tokens of this answer that are written out."""
+    pictures: tuple[Picture, ...] = ()
 
 
 class Closed:
@@ -83,7 +84,10 @@ class Loop:
                 return
             started = time.perf_counter()
             step = self._scheduler.next_step(self._pace.budget(self._scheduler.num_decoding))
-            self._run_step(step)
+            self._carry_out_moves()
+            for batch in step.batches:
+                if not self._run_batch(batch):
+                    break
             self._flush()
             self._meter.step_seconds += time.perf_counter() - started
             if self._meter.num_steps >= _STATS_STEPS or self._scheduler.is_idle:
@@ -150,6 +154,7 @@ class Loop:
                 raise _TooLong(len(tokens), num_ctx)
             cut = cut_prompt(tokens, num_ctx, request.options.num_keep, self._model.info.adds_bos)
             tokens, dropped = cut, len(tokens) - len(cut)
+        _check_pictures(submission.pictures, self._model.info.max_batch)
         gate = _gate(request)
         return Sequence(
             request=request,
@@ -162,12 +167,14 @@ class Loop:
             num_dropped=dropped,
             submitted=submission.received,
             specials=submission.specials,
+            pictures=submission.pictures,
         )
 
     def _sampler(self, submission: Submission, num_ctx: int, prompt: list[int], gate: ThinkingGate | None) -> Sampler:
         """The sampler of a request, behind its gate if it has one."""
         model, specials = self._model, submission.specials
-        sampler = model.sampler(submission.request, num_ctx, prompt, specials)
+        words = [token for token in prompt if token >= 0] if submission.pictures else prompt
+        sampler = model.sampler(submission.request, num_ctx, words, specials)
         if not gate:
             return sampler
         return ThinkingSampler(
@@ -185,30 +192,30 @@ class Loop:
 
     # A step
 
-    def _run_step(self, step: Step) -> None:
+    def _run_batch(self, batch: list[Planned]) -> bool:
+        """Computes one batch and takes what comes of it; False when the rest of the step is off."""
         self._carry_out_moves()
-        if not step.planned:
-            return
         started, cpu_started = time.perf_counter(), time.process_time()
-        for planned in step.planned:
+        for planned in batch:
             if planned.sequence.started is None:
                 planned.sequence.started = started
-        outcome = self._model.decode([_chunk(p) for p in step.planned])
+        outcome = self._model.decode([_chunk(p) for p in batch])
         seconds = time.perf_counter() - started
-        num_tokens = sum(p.count for p in step.planned)
+        num_tokens = sum(p.count for p in batch)
         self._adapt_threads(started, seconds, time.process_time() - cpu_started, num_tokens)
-        self._meter.add_step(sum(p.count for p in step.planned), seconds)
+        self._meter.add_step(num_tokens, seconds)
         if outcome is Decoded.NO_ROOM:
             self._give_way()
-            return
-        self._pace.observe(step.num_prefill, seconds)
+            return False
+        self._pace.observe(num_prefill(batch), seconds)
         row = 0
-        for planned in step.planned:
+        for planned in batch:
             is_last = planned.is_last
             self._scheduler.computed(planned)
             if is_last:
                 self._advance(planned.sequence, row)
                 row += 1
+        return True
 
     def _carry_out_moves(self) -> None:
         for move in self._scheduler.cache.take_moves():
@@ -278,7 +285,7 @@ class Loop:
     def _shift(self, sequence: Sequence) -> bool:
         """Drops old tokens so that the sequence can go on; False when it may not or the engine cannot."""
         info = self._model.info
-        if not (sequence.request.shift and info.can_shift):
+        if sequence.pictures or not (sequence.request.shift and info.can_shift):
             return False
         start, end = shift_range(len(sequence.tokens), sequence.num_ctx, sequence.num_keep, info.adds_bos)
         is_own = self._scheduler.cache.cut(sequence.slot, start)
@@ -355,7 +362,20 @@ def _gate(request: Generate) -> ThinkingGate | None:
 
 def _chunk(planned: Planned) -> Chunk:
     sequence, start = planned.sequence, planned.sequence.num_computed
-    return Chunk(sequence.slot, start, sequence.tokens[start : start + planned.count], planned.is_last)
+    end = start + planned.count
+    picture = sequence.picture
+    part = picture.part(start, end) if picture else None
+    return Chunk(sequence.slot, start, sequence.tokens[start:end], planned.is_last, part)
+
+
+def _check_pictures(pictures: tuple[Picture, ...], max_batch: int) -> None:
+    """Raises InvalidInput for an image that must be computed in one batch and is larger than that."""
+    for picture in pictures:
+        if not picture.is_causal and len(picture.rows) > max_batch:
+            raise InvalidInput(
+                f"an image takes {len(picture.rows)} tokens, and one batch has {max_batch}",
+                hint=f"set num_batch to {len(picture.rows)} or more",
+            )
 
 
 def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
@@ -372,5 +392,10 @@ def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
         output_seconds=now - answered,
         queue_seconds=started - sequence.submitted,
         is_thinking_cut=sequence.gate is not None and sequence.gate.is_cut,
-        tokens=(*sequence.prompt_tokens, *sequence.answer) if sequence.request.wants_tokens else (),
+        tokens=_told_tokens(sequence) if sequence.request.wants_tokens else (),
     )
+
+
+def _told_tokens(sequence: Sequence) -> tuple[int, ...]:
+    """The tokens of prompt and answer, without those that are made up for images."""
+    return tuple(token for token in (*sequence.prompt_tokens, *sequence.answer) if token >= 0)

@@ -5,11 +5,17 @@ A *slot* is the engine's name for the place of one sequence in the KV pool, 0 to
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
+
+Rows = npt.NDArray[np.float32]
+"""Vectors, one a row: what a model sees of an image where it sees tokens of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,56 @@ class Chunk:
     start: int
     tokens: Sequence[int]
     wants_output: bool
+    picture: "Picture | None" = None
+    """The rows to compute instead of tokens; such a chunk is a batch by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Rows of vectors that take the place of tokens in a prompt, from position `start` on."""
+
+    start: int
+    rows: Rows
+    is_causal: bool = True
+    """False where each row sees the later ones too, so that all must be computed in one batch."""
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.rows)
+
+    def part(self, start: int, end: int) -> "Picture":
+        """The rows at the positions [start, end)."""
+        return replace(self, start=start, rows=self.rows[start - self.start : end - self.start])
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an image: the tokens of a text around it, or `num_rows` rows, each seeing the later ones too if so."""
+
+    tokens: tuple[int, ...] = ()
+    num_rows: int = 0
+    is_causal: bool = True
+    rows: Rows | None = None
+
+
+class Opened(Protocol):
+    """An image that is ready for its encoder."""
+
+    pieces: tuple[Piece, ...]
+
+    def encode(self) -> tuple[Piece, ...]:
+        """The pieces with their rows."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Projector(Protocol):
+    def open(self, data: str) -> Opened:
+        """The image in a base64 text, scaled and cut as the model wants it. Raises InvalidInput, Unsupported."""
+
+    def close(self) -> None: ...
 
 
 class Decoded(Enum):
@@ -75,6 +131,8 @@ class Model(Protocol):
     """A loaded model. `tokenize` and `detokenize` may be called from any thread, the rest from the loop's only."""
 
     info: ModelInfo
+    projector: Projector | None
+    """What turns images into rows; None for a model that sees none."""
 
     def tokenize(self, text: str, add_special: bool) -> list[int]: ...
 

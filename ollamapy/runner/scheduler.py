@@ -46,11 +46,23 @@ class Step:
 
     planned: list[Planned] = field(default_factory=list)
     preempted: list[Sequence] = field(default_factory=list)
+    pictured: Planned | None = None
+    """A part of a picture, which is computed after them: a batch holds tokens or rows of vectors."""
+
+    @property
+    def batches(self) -> list[list[Planned]]:
+        """What is computed one after the other."""
+        return [batch for batch in (self.planned, [self.pictured] if self.pictured else []) if batch]
 
     @property
     def num_prefill(self) -> int:
-        """Tokens of chunks longer than one."""
-        return sum(p.count for p in self.planned if p.count > 1)
+        """Tokens of the chunks longer than one, in all batches."""
+        return sum(map(num_prefill, self.batches))
+
+
+def num_prefill(batch: list[Planned]) -> int:
+    """Tokens of chunks longer than one."""
+    return sum(p.count for p in batch if p.count > 1)
 
 
 Cache = PrefixTree | WholePrefixes
@@ -130,12 +142,10 @@ class Scheduler:
         self._make_room(step)
         budget = min(prefill_budget, self.max_batch - sum(s.num_pending == 1 for s in self.running))
         for sequence in self.running:
-            if sequence.num_pending == 1:
+            if sequence.num_pending == 1 and not sequence.picture:
                 step.planned.append(Planned(sequence, 1))
             elif budget > 0:
-                count = self._count(sequence, budget)
-                budget -= count
-                step.planned.append(Planned(sequence, count))
+                budget -= self._plan(step, sequence, budget)
         if not (step.preempted or self._is_tight):
             self._admit(step, budget)
         return step
@@ -213,17 +223,31 @@ class Scheduler:
             if not self._fits(sequence):
                 return
             self._start(sequence)
-            count = self._count(sequence, budget)
-            budget -= count
+            budget -= self._plan(step, sequence, budget)
+
+    def _plan(self, step: Step, sequence: Sequence, budget: int) -> int:
+        """Adds the next part of a prompt to the step; answers of how many tokens. One picture goes at a time."""
+        count = self._count(sequence, budget)
+        if not sequence.picture:
             step.planned.append(Planned(sequence, count))
+        elif not step.pictured:
+            step.pictured = Planned(sequence, count)
+        else:
+            return 0
+        return count
 
     def _may_admit(self, budget: int) -> bool:
         return len(self.running) < self.num_parallel and budget > 0
 
     def _count(self, sequence: Sequence, budget: int) -> int:
-        """Tokens of a prompt for one step; where a state cannot be cut back, one is kept before the last token."""
+        """Tokens of a prompt for one step, all of text or of one picture.
+
+        Where a state cannot be cut back, one is kept before the last token.
+        """
+        if sequence.picture and not sequence.picture.is_causal:
+            return sequence.num_alike
         num_last = int(isinstance(self.cache, WholePrefixes) and sequence.num_pending > 1)
-        return min(budget, sequence.num_pending - num_last)
+        return min(budget, sequence.num_alike, sequence.num_pending - num_last)
 
     def _fits(self, sequence: Sequence) -> bool:
         """True when the pool has cells for the rest of its tokens, and one for every other that runs."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ollamapy.runner.model import Sampler
+from ollamapy.runner.model import Picture, Sampler
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate
 from ollamapy.wire.runner import Generate, TokenLogprob
@@ -35,6 +35,8 @@ class Sequence:
     submitted: float
     specials: Mapping[int, bytes] = field(default_factory=dict)
     """Control tokens that are part of the answer's text."""
+    pictures: tuple[Picture, ...] = ()
+    """Rows that stand where tokens of the prompt are made up, in order."""
     gate: ThinkingGate | None = None
     """Where its reasoning ends, if anybody must know."""
     stage: Stage = Stage.WAITING
@@ -71,6 +73,19 @@ class Sequence:
     def num_pending(self) -> int:
         """Tokens that are known and not computed."""
         return len(self.tokens) - self.num_computed
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture that is to be computed next, if one is."""
+        at = self.num_computed
+        return next((picture for picture in self.pictures if picture.start <= at < picture.end), None)
+
+    @property
+    def num_alike(self) -> int:
+        """Tokens that are known and not computed, up to where a picture begins or ends."""
+        at = self.num_computed
+        edges = (edge for picture in self.pictures for edge in (picture.start, picture.end) if edge > at)
+        return next(edges, len(self.tokens)) - at
 
     @property
     def max_output(self) -> int:

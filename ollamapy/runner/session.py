@@ -9,20 +9,23 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Protocol
 
-from ollamapy.errors import InvalidInput
+from ollamapy.errors import InvalidInput, Unsupported
 from ollamapy.runner.bare import use_bare_llama_cpp
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
 from ollamapy.runner.loop import Closed, Loop, Submission
-from ollamapy.runner.model import Model, ModelInfo
+from ollamapy.runner.model import Model, ModelInfo, Projector
+from ollamapy.runner.sight import Prompt, Sight
 from ollamapy.runner.tiers import open_tiers
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
     Embed,
     Event,
+    Finished,
     Generate,
     Load,
     Ready,
+    Refusal,
     Text,
     Tokenize,
     Tokens,
@@ -94,20 +97,35 @@ class Generation:
     def __init__(self, request: Load, model: Model, send: Send) -> None:
         self._request, self._model, self._send = request, model, send
         self._loop = Loop(model, send, open_tiers(request, model))
+        self._sight = self._open_sight(model.projector) if model.projector else None
+
+    def _open_sight(self, projector: Projector) -> Sight:
+        return Sight(
+            projector,
+            self._model.tokenize,
+            submit=lambda request, prompt: self._loop.put(self._submission(request, prompt, time.perf_counter())),
+            refuse=lambda request, fault: self._send([refusal(request.id, fault)]),
+            drop=lambda request: self._send([Finished(request.id, "cancel")]),
+        )
 
     def ready(self) -> Ready:
         return _ready(self._request, self._model.info, can_shift=self._model.info.can_shift)
 
     def take(self, message: Message) -> None:
-        if isinstance(message, Generate):
-            self._loop.put(self._submission(message, time.perf_counter()))
-        else:
+        if not isinstance(message, Generate):
             self._send([_words(message, self._model)])
+            return
+        text = self._model.detokenize(message.context) + message.prompt
+        if not message.images:
+            prompt = Prompt(self._model.tokenize(text, message.add_special))
+            self._loop.put(self._submission(message, prompt, time.perf_counter()))
+        elif self._sight:
+            self._sight.put(message, text)
+        else:
+            raise InvalidInput("the model is loaded without a projector: it sees no images")
 
-    def _submission(self, request: Generate, received: float) -> Submission:
-        text = self._model.detokenize(request.context) + request.prompt
-        tokens = self._model.tokenize(text, request.add_special)
-        return Submission(request, tokens, received, self._specials(request))
+    def _submission(self, request: Generate, prompt: Prompt, received: float) -> Submission:
+        return Submission(request, prompt.tokens, received, self._specials(request), prompt.pictures)
 
     def _specials(self, request: Generate) -> dict[int, bytes]:
         """The control tokens to write out; a text that is not a single token comes as text anyway."""
@@ -115,7 +133,8 @@ class Generation:
         return {tokens[0]: text.encode() for text, tokens in encoded if len(tokens) == 1}
 
     def cancel(self, message: Cancel) -> None:
-        self._loop.put(message)
+        if not (self._sight and self._sight.cancel(message.id)):
+            self._loop.put(message)
 
     def run(self) -> None:
         self._loop.run()
@@ -185,6 +204,15 @@ def _ready(request: Load, info: ModelInfo | EmbedderInfo, *, can_shift: bool = F
         eos_text=info.eos_text,
         can_shift=can_shift,
     )
+
+
+def refusal(request_id: int, fault: Exception) -> Refusal:
+    """What is answered for a request that met with `fault`."""
+    if isinstance(fault, Unsupported):
+        return Refusal(request_id, "unsupported", fault.message)
+    if isinstance(fault, InvalidInput):
+        return Refusal(request_id, "invalid", fault.message)
+    return Refusal(request_id, "internal", f"{type(fault).__name__}: {fault}")
 
 
 def _words(message: Message, model: Model | Embedder | Vocabulary) -> Event:

@@ -35,9 +35,15 @@ class Block:
 
 
 def blocks(scope: str, tokens: Sequence[int], size: int = BLOCK_TOKENS) -> Iterator[Block]:
-    """The whole blocks of a prefix, from its beginning. A key ends with its `end`, as eight digits."""
+    """The whole blocks of a prefix, from its beginning. A key ends with its `end`, as eight digits.
+
+    Tokens that stand for an image are negative: what comes with them stays in the pool alone, because it could not be
+    computed again from its tokens.
+    """
     digest = hashlib.sha256(scope.encode()).digest()
     for end in range(size, len(tokens) + 1, size):
+        if min(tokens[end - size : end]) < 0:
+            return
         digest = hashlib.sha256(digest + array("i", tokens[end - size : end]).tobytes()).digest()
         yield Block(end - size, end, f"{digest.hex()}{end:08x}")
 

@@ -15,7 +15,7 @@ _LOG_DEBUG = 1
 
 def open_model(request: Load, on_progress: Callable[[float], None]) -> Any:
     """The llama_model of the file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
-    native.llama_log_set(_print_log, None)
+    native.llama_log_set(print_log, None)
     native.llama_backend_init()
     params = native.llama_model_default_params()
     params.n_gpu_layers = request.num_gpu
@@ -45,7 +45,7 @@ def _load_mode(request: Load) -> int:
 
 
 @native.llama_log_callback  # type: ignore[untyped-decorator]
-def _print_log(level: int, text: bytes, _: Any) -> None:
+def print_log(level: int, text: bytes, _: Any) -> None:
     """Prints what llama.cpp logs on stderr, but not its thousands of debug lines a load."""
     if level != _LOG_DEBUG:
         os.write(2, text)

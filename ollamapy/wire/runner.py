@@ -29,6 +29,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     pool_tokens: int
     num_parallel: int
     adapters: tuple[str, ...] = ()
+    projector: str = ""
+    """The file that turns images into vectors; "" is none."""
     num_batch: int = 512
     num_gpu: int = -1
     main_gpu: int | None = None
@@ -75,6 +77,8 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     options: Options
     num_ctx: int
     context: tuple[int, ...] = ()
+    images: tuple[str, ...] = ()
+    """In base64. Number N stands in the prompt where it says `[img-N]`."""
     shift: bool = True
     """Drop old tokens and go on when the context is full; else stop with reason "length"."""
     cut: bool = False
@@ -208,7 +212,7 @@ class Refusal(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A request of any kind that cannot be served. `prompt_too_long` carries the counts, so that messages can go."""
 
     id: int
-    code: Literal["prompt_too_long", "invalid", "internal"]
+    code: Literal["prompt_too_long", "invalid", "unsupported", "internal"]
     message: str
     num_prompt: int = 0
     limit: int = 0

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamapy.dialects.base64 import fault
 from ollamapy.dialects.extra import extras_of
 from ollamapy.errors import Unsupported
+from ollamapy.pictures import base64_fault
 from ollamapy.wire.extra import ExtraFields
 
 
@@ -32,9 +32,9 @@ def test_a_field_that_the_native_request_does_not_know_is_refused_not_dropped() 
 
 @given(st.binary())
 def test_what_an_encoder_makes_has_no_fault(data: bytes) -> None:
-    assert fault(base64.b64encode(data).decode()) == ""
+    assert base64_fault(base64.b64encode(data).decode()) == ""
 
 
 @pytest.mark.parametrize(("text", "place"), [("A", 1), ("AA", 2), ("AA=", 3), ("A===", 3), ("AA-A", 2), ("AA\nA", 2)])
 def test_a_fault_names_its_place(text: str, place: int) -> None:
-    assert fault(text) == f"illegal base64 data at input byte {place}"
+    assert base64_fault(text) == f"illegal base64 data at input byte {place}"

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ollamapy.dialects import base64
 from ollamapy.errors import InvalidInput
+from ollamapy.pictures import base64_fault
 from ollamapy.wire.anthropic import CountRequest, OfferedTool, SentBlock, SentMessage
 from ollamapy.wire.native import Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
@@ -70,7 +70,7 @@ def _image(source: Any, place: str = "image") -> str:
         kind = source.get("type")
         raise InvalidInput(f"invalid {place} source type: {kind}. Only base64 images are supported.")
     data = source.get("data")
-    if fault := base64.fault(data) if isinstance(data, str) else "the data is no text":
+    if fault := base64_fault(data) if isinstance(data, str) else "the data is no text":
         raise InvalidInput(f"invalid base64 image data: {fault}")
     return str(data)
 

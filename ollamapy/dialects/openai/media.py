@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from ollamapy.dialects import base64
 from ollamapy.errors import InvalidInput
+from ollamapy.pictures import base64_fault
 
 _DATA_URL = re.compile(r"data:(?:image/(?:jpeg|jpg|png|webp))?;base64,")
 
@@ -17,7 +17,7 @@ def image_of(url: Any) -> str:
     if not start:
         raise InvalidInput("invalid image input", hint="give a data: URL of a jpeg, png or webp image in base64")
     data: str = url[start.end() :]
-    if fault := base64.fault(data):
+    if fault := base64_fault(data):
         raise InvalidInput("invalid image input", hint=fault)
     return data
 
@@ -29,6 +29,6 @@ def audio_of(part: Any) -> str:
     data = part.get("data")
     if not isinstance(data, str):
         raise InvalidInput("invalid input_audio format: missing data")
-    if fault := base64.fault(data):
+    if fault := base64_fault(data):
         raise InvalidInput(f"invalid input_audio base64 data: {fault}")
     return data
