@@ -71,6 +71,8 @@ class Timing:
             "prompt_eval_duration": _nanoseconds(finished.prompt_seconds),
             "eval_count": finished.num_output,
             "eval_duration": _nanoseconds(finished.output_seconds),
+            "draft_count": finished.num_drafted,
+            "draft_accepted_count": finished.num_accepted,
         }
 
 

@@ -47,8 +47,8 @@ class Batch:
             self._slot[at:end] = chunk.slot
             self._wants[at:end] = 0
             if chunk.wants_output:
-                self._wants[end - 1] = 1
-                self.outputs.append(end - 1)
+                self._wants[end - chunk.num_outputs : end] = 1
+                self.outputs.extend(range(end - chunk.num_outputs, end))
             at = end
         self._batch.n_tokens = at
         return self._batch

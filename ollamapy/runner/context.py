@@ -6,6 +6,7 @@ import llama_cpp.llama_cpp as native
 
 from ollamapy.cores import num_cores
 from ollamapy.errors import LoadFailed
+from ollamapy.runner.speculate import MOST_ROWS
 from ollamapy.units import KV_TYPE_BITS
 from ollamapy.wire.runner import Load
 
@@ -28,7 +29,7 @@ def open_context(request: Load, model: Any) -> Any:
     params.n_ctx = request.pool_tokens
     params.n_batch = params.n_ubatch = max(min(request.num_batch, request.pool_tokens), num_slots)
     params.n_seq_max = num_slots
-    params.n_outputs_max = num_slots
+    params.n_outputs_max = max(num_slots, MOST_ROWS)
     params.kv_unified = True
     params.swa_full = False
     params.n_threads = params.n_threads_batch = request.num_thread or num_cores()

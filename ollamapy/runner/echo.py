@@ -114,8 +114,9 @@ class EchoModel:
             assert len(held) == chunk.start, "positions must follow each other"
             for position, token in enumerate(chunk.tokens, chunk.start):
                 self._put(held, position, token)
-            if chunk.wants_output:
-                self._rows.append(_next_token(self.held(chunk.slot)))
+            held_tokens = self.held(chunk.slot) if chunk.wants_output else []
+            for num_after in range(chunk.num_outputs - 1, -1, -1):
+                self._rows.append(_next_token(held_tokens[: len(held_tokens) - num_after]))
         return Decoded.OK
 
     def _put(self, held: dict[int, int], position: int, token: int) -> None:

@@ -15,7 +15,8 @@ from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
 from ollamapy.runner.scheduler import Planned, Scheduler, num_prefill
-from ollamapy.runner.sequence import Sequence, cut_prompt, shift_range
+from ollamapy.runner.sequence import Sequence, Stage, cut_prompt, shift_range
+from ollamapy.runner.speculate import Speculation
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate, ThinkingSampler
 from ollamapy.runner.threads import IdleCores, ThreadControl
@@ -162,6 +163,7 @@ class Loop:
             tokens=list(tokens),
             sampler=self._sampler(submission, num_ctx, tokens, gate),
             gate=gate,
+            speculation=self._speculation(request, tokens),
             text=TextStream(request.options.stop),
             prompt_tokens=tokens,
             num_dropped=dropped,
@@ -169,6 +171,13 @@ class Loop:
             specials=submission.specials,
             pictures=submission.pictures,
         )
+
+    def _speculation(self, request: Generate, tokens: list[int]) -> Speculation | None:
+        """`draft_num_predict` bounds the guesses and 0 turns them off; wrong ones must be cut off again."""
+        most = request.options.draft_num_predict
+        if most == 0 or not self._model.info.can_cut:
+            return None
+        return Speculation(tokens, -1 if most is None else most)
 
     def _sampler(self, submission: Submission, num_ctx: int, prompt: list[int], gate: ThinkingGate | None) -> Sampler:
         """The sampler of a request, behind its gate if it has one."""
@@ -201,11 +210,11 @@ class Loop:
                 planned.sequence.started = started
         outcome = self._model.decode([_chunk(p) for p in batch])
         seconds = time.perf_counter() - started
-        num_tokens = sum(p.count for p in batch)
+        num_tokens = sum(p.num_tokens for p in batch)
         self._adapt_threads(started, seconds, time.process_time() - cpu_started, num_tokens)
         self._meter.add_step(num_tokens, seconds)
         if outcome is Decoded.NO_ROOM:
-            self._give_way()
+            self._give_way(batch)
             return False
         self._pace.observe(num_prefill(batch), seconds)
         row = 0
@@ -213,8 +222,8 @@ class Loop:
             is_last = planned.is_last
             self._scheduler.computed(planned)
             if is_last:
-                self._advance(planned.sequence, row)
-                row += 1
+                self._advance(planned, row)
+                row += 1 + len(planned.guessed)
         return True
 
     def _carry_out_moves(self) -> None:
@@ -238,26 +247,48 @@ class Loop:
             self._model.set_threads(count)
             log.debug("threads changed before=%d now=%d", before, count)
 
-    def _give_way(self) -> None:
-        """The engine found no cells although the books say there are: the youngest sequence waits."""
+    def _give_way(self, batch: list[Planned]) -> None:
+        """The engine found no cells although the books say there are: guesses go, else the youngest sequence waits."""
         log.warning("no room in the pool state=%r", self._scheduler)
         for sequence in self._scheduler.running:
             self._model.remove(sequence.slot, sequence.num_computed, -1)
-        if self._scheduler.give_way():
+        guesses = [planned.sequence.speculation for planned in batch if planned.guessed]
+        for speculation in guesses:
+            if speculation:
+                speculation.rest()
+        if guesses or self._scheduler.give_way():
             return
         sequence = self._scheduler.running[0]
         self._fail(sequence, "the engine found no room for the sequence in the KV pool")
 
-    def _advance(self, sequence: Sequence, row: int) -> None:
-        """Samples the next token of a sequence. Trouble with one sequence ends that one only."""
+    def _advance(self, planned: Planned, row: int) -> None:
+        """Samples the next tokens of a sequence. Trouble with one sequence ends that one only."""
+        sequence = planned.sequence
         try:
-            self._take_token(sequence, row, sequence.sampler.sample(row))
+            num_right = self._take_tokens(sequence, row, planned.guessed)
+            if sequence.speculation and planned.guessed:
+                sequence.speculation.learn(len(planned.guessed), num_right)
         except InvalidInput as error:
             self._release(sequence, keep=True)
             self._events.append(Refusal(sequence.id, "invalid", error.message))
         except Exception as error:  # the seam between one request and all others
             log.exception("sequence failed id=%d", sequence.id)
             self._fail(sequence, f"{type(error).__name__}: {error}")
+
+    def _take_tokens(self, sequence: Sequence, row: int, guessed: tuple[int, ...]) -> int:
+        """Takes the token of `row`, and as long as it was guessed, that of the next row; answers how many were."""
+        for num_right, guess in enumerate(guessed):
+            token = sequence.sampler.sample(row + num_right)
+            self._take_token(sequence, row + num_right, token)
+            if sequence.stage is not Stage.RUNNING:
+                return num_right
+            if token != guess:
+                self._model.remove(sequence.slot, sequence.num_computed, -1)
+                return num_right
+            self._scheduler.guessed_right(sequence)
+        row += len(guessed)
+        self._take_token(sequence, row, sequence.sampler.sample(row))
+        return len(guessed)
 
     def _take_token(self, sequence: Sequence, row: int, token: int) -> None:
         now = time.perf_counter()
@@ -361,11 +392,12 @@ def _gate(request: Generate) -> ThinkingGate | None:
 
 
 def _chunk(planned: Planned) -> Chunk:
-    sequence, start = planned.sequence, planned.sequence.num_computed
+    sequence, start, guessed = planned.sequence, planned.sequence.num_computed, planned.guessed
     end = start + planned.count
     picture = sequence.picture
     part = picture.part(start, end) if picture else None
-    return Chunk(sequence.slot, start, sequence.tokens[start:end], planned.is_last, part)
+    tokens = sequence.tokens[start:end]
+    return Chunk(sequence.slot, start, [*tokens, *guessed], planned.is_last, part, len(guessed))
 
 
 def _check_pictures(pictures: tuple[Picture, ...], max_batch: int) -> None:
@@ -391,6 +423,8 @@ def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
         prompt_seconds=answered - started,
         output_seconds=now - answered,
         queue_seconds=started - sequence.submitted,
+        num_drafted=sequence.speculation.num_drafted if sequence.speculation else 0,
+        num_accepted=sequence.speculation.num_accepted if sequence.speculation else 0,
         is_thinking_cut=sequence.gate is not None and sequence.gate.is_cut,
         tokens=_told_tokens(sequence) if sequence.request.wants_tokens else (),
     )

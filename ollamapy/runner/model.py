@@ -28,6 +28,13 @@ class Chunk:
     wants_output: bool
     picture: "Picture | None" = None
     """The rows to compute instead of tokens; such a chunk is a batch by itself."""
+    num_guessed: int = 0
+    """Tokens at the end that may be wrong: each has its output, and so has the one before them."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Tokens at the end whose logits are wanted."""
+        return self.num_guessed + 1 if self.wants_output else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,7 @@ class Model(Protocol):
         """
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
-        """Computes the chunks in one batch. Row k of the logits belongs to the k-th chunk that wants output."""
+        """Computes the chunks in one batch. Row k of the logits belongs to the k-th output of all chunks."""
 
     def abort(self) -> None:
         """Ends the step that runs, or else the next one, as soon as may be. Any thread may call it.

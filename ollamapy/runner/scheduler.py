@@ -6,6 +6,7 @@ A step is filled in this order:
 3. waiting sequences are admitted, in the order of `waiting.py`, while they may run and the pool has cells for what of
    their prompt is not there yet. One whose prompt begins like a prompt that is being computed waits until that part is
    there.
+4. the few sequences of a step without prompts get guesses at their next tokens (`speculate.py`).
 When the pool has too few cells, prefixes that nobody uses go first. When that is not enough for (1), a running
 sequence is preempted, the youngest of the lowest priority: it becomes such a prefix and waits at the head of the
 queue. The oldest always goes on, so nobody starves.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.runner.prefix import PrefixTree, num_shared
 from ollamapy.runner.sequence import Sequence, Stage
+from ollamapy.runner.speculate import MOST_ROWS, MOST_SEQUENCES
 from ollamapy.runner.waiting import WaitingList
 from ollamapy.runner.whole import WholePrefixes
 
@@ -29,15 +31,21 @@ _LEAST_SHARED = 8
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """`count` tokens of `sequence`, from its first uncomputed one."""
+    """`count` tokens of `sequence`, from its first uncomputed one, and guesses at those after them."""
 
     sequence: Sequence
     count: int
+    guessed: tuple[int, ...] = ()
 
     @property
     def is_last(self) -> bool:
         """True when no known token stays uncomputed, so that the next can be sampled."""
         return self.count == self.sequence.num_pending
+
+    @property
+    def num_tokens(self) -> int:
+        """Cells that it takes."""
+        return self.count + len(self.guessed)
 
 
 @dataclass(slots=True)
@@ -126,6 +134,11 @@ class Scheduler:
             self._tell_cache(sequence)
             self.cache.checkpoint(sequence.slot)
 
+    def guessed_right(self, sequence: Sequence) -> None:
+        """The token that a sequence has just got was computed already, as a guess."""
+        sequence.num_computed += 1
+        self.waiting.charge(sequence, 1)
+
     def shift(self, sequence: Sequence, start: int, end: int, *, is_own: bool) -> None:
         """The tokens [start, end) of a running sequence are gone.
 
@@ -148,6 +161,8 @@ class Scheduler:
                 budget -= self._plan(step, sequence, budget)
         if not (step.preempted or self._is_tight):
             self._admit(step, budget)
+        if len(step.planned) <= MOST_SEQUENCES and all(p.count == 1 and p.is_last for p in step.planned):
+            self._guess(step)
         return step
 
     def give_way(self) -> bool:
@@ -235,6 +250,16 @@ class Scheduler:
         else:
             return 0
         return count
+
+    def _guess(self, step: Step) -> None:
+        """Adds guesses to a step that has room for them, in cells that no sequence needs."""
+        num_rows = min(MOST_ROWS, self.max_batch) // max(len(step.planned), 1) - 1
+        for index, planned in enumerate(step.planned):
+            guessed = planned.sequence.guess(num_rows)
+            num_free = self.pool_tokens - self._num_used() - sum(len(p.guessed) for p in step.planned)
+            if num_free < len(guessed):
+                num_free += self.cache.evict(max(len(guessed) - num_free, _LEAST_EVICTED))
+            step.planned[index] = Planned(planned.sequence, planned.count, guessed[: max(num_free, 0)])
 
     def _may_admit(self, budget: int) -> bool:
         return len(self.running) < self.num_parallel and budget > 0

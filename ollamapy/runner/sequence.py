@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ollamapy.runner.model import Picture, Sampler
+from ollamapy.runner.speculate import Speculation
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate
 from ollamapy.wire.runner import Generate, TokenLogprob
@@ -39,6 +40,8 @@ class Sequence:
     """Rows that stand where tokens of the prompt are made up, in order."""
     gate: ThinkingGate | None = None
     """Where its reasoning ends, if anybody must know."""
+    speculation: Speculation | None = None
+    """Guesses at its next tokens; None for none."""
     stage: Stage = Stage.WAITING
     slot: int = -1
     num_computed: int = 0
@@ -99,6 +102,11 @@ class Sequence:
         """True when the next token would not fit the request's context."""
         return len(self.tokens) >= self.num_ctx
 
+    def guess(self, limit: int) -> tuple[int, ...]:
+        """Its next tokens, perhaps: so few that all of them and one more fit its context and its answer."""
+        room = min(limit, self.num_ctx - len(self.tokens) - 1, self.max_output - self.num_output - 1)
+        return self.speculation.guess(room) if self.speculation else ()
+
     @property
     def num_keep(self) -> int:
         """Tokens after BOS that a context shift keeps at the front: -1 asks for the whole prompt."""
@@ -116,6 +124,8 @@ class Sequence:
         self.tokens.append(token)
         self.answer.append(token)
         self.num_output += 1
+        if self.speculation:
+            self.speculation.append(token)
         piece = piece.strip()
         self.num_repeats = self.num_repeats + 1 if piece == self.last_piece else 0
         self.last_piece = piece

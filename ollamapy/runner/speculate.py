@@ -62,8 +62,12 @@ class Speculation:
             self._size, self._rest = min(2 * self._size + 1, _MOST), _FIRST_REST
         elif 2 * num_accepted < num_drafted:
             if self._size == _LEAST:
-                self._num_resting, self._rest = self._rest, min(2 * self._rest, _LAST_REST)
+                self.rest()
             self._size = max(self._size // 2, _LEAST)
+
+    def rest(self) -> None:
+        """No guesses for a while."""
+        self._num_resting, self._rest = self._rest, min(2 * self._rest, _LAST_REST)
 
     def _find(self) -> int:
         """Where that stands which followed the end of the tokens the last time; 0 when they never ended so."""

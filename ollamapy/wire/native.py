@@ -112,6 +112,7 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
 
     `prompt_cached_count` tokens of the prompt were in the cache already; `prompt_eval_count` counts them too.
     `prompt_dropped_count` tokens of the prompt were left out to make it fit; Ollama drops them without a word.
+    `draft_count` tokens of the answer were guessed before they were computed, `draft_accepted_count` of them rightly.
     `thinking_cut` says that `think_budget` (or a format that had to come) ended the reasoning.
     `warning` says what could not be read as a call of a tool, and is content for that reason.
     """
@@ -132,6 +133,8 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     eval_duration: int = 0
     prompt_cached_count: int = 0
     prompt_dropped_count: int = 0
+    draft_count: int = 0
+    draft_accepted_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
     logprobs: tuple[Logprob, ...] = ()
@@ -161,6 +164,8 @@ class ChatResponse(_Response, frozen=True, kw_only=True):
     eval_duration: int = 0
     prompt_cached_count: int = 0
     prompt_dropped_count: int = 0
+    draft_count: int = 0
+    draft_accepted_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
     logprobs: tuple[Logprob, ...] = ()

@@ -194,6 +194,9 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     prompt_seconds: float = 0.0
     output_seconds: float = 0.0
     queue_seconds: float = 0.0
+    num_drafted: int = 0
+    """Tokens of the answer that were guessed, and below those that were guessed right."""
+    num_accepted: int = 0
     is_thinking_cut: bool = False
     """The reasoning was closed by the runner, not by the model."""
     tokens: tuple[int, ...] = ()

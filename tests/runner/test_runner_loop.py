@@ -31,11 +31,14 @@ from ollamapy.wire.runner import Event, Finished, Generate, Output, Refusal
 
 NUM_CTX = 128
 PROMPTS = st.text("ab é😀\n", max_size=14) | st.integers(4, 50).map(lambda size: ("abc é" * 10)[:size])
+ONE_BY_ONE = {"draft_num_predict": 0}
+"""For tests that count steps."""
 OPTIONS = st.builds(
     Options,
     num_predict=st.sampled_from([-1, -1, -1, -1, 0, 1, 5, 100]),
     stop=st.sampled_from([(), (), (), (), ("b",), ("é", "c é"), (" a", "b\n", "😀")]),
     num_keep=st.integers(-1, 8),
+    draft_num_predict=st.sampled_from([None, None, 0, 2]),
 )
 
 
@@ -167,7 +170,7 @@ def test_newcomers_at_any_time_change_no_answer(
     newcomers = [msgspec.structs.replace(one, id=one.id + 100) for one in second]
     step = data.draw(st.integers(0, 12))
     model = room.model()
-    first = [*first, request(99, "at least thirteen steps")]
+    first = [*first, request(99, "at least thirteen steps", options=ONE_BY_ONE)]
 
     served = serve(model, first, later={step: [submission(model, one) for one in newcomers]})
 
@@ -340,7 +343,7 @@ def test_with_shift_the_answer_goes_on_past_the_context() -> None:
 def test_a_shift_drops_the_middle_and_closes_the_gap() -> None:
     model = WatchedEcho()
 
-    answer = serve(model, [request(1, "abcdefghij", num_ctx=16, options={"num_keep": 2})])[1]
+    answer = serve(model, [request(1, "abcdefghij", num_ctx=16, options={"num_keep": 2, **ONE_BY_ONE})])[1]
 
     assert answer.text == "abcde", "c to i are gone: the rest of the prompt, abj, is shorter than the answer"
     assert [chunk.start for step in model.steps for chunk in step] == [0, 11, 12, 13, 14, 8]
@@ -414,7 +417,7 @@ def test_two_that_outgrow_the_pool_take_turns() -> None:
 def test_the_reports_count_all_steps_and_tokens() -> None:
     model = WatchedEcho()
 
-    served = serve(model, [request(n, "abcdefghij" * 10, num_ctx=500) for n in range(3)])
+    served = serve(model, [request(n, "abcdefghij" * 10, num_ctx=500, options=ONE_BY_ONE) for n in range(3)])
 
     assert len(served.stats) > 1
     assert sum(stats.num_steps for stats in served.stats) == len(model.steps)
@@ -422,6 +425,109 @@ def test_the_reports_count_all_steps_and_tokens() -> None:
         len(chunk.tokens) for step in model.steps for chunk in step
     )
     assert all(min(stats.decode_seconds, stats.host_seconds) >= 0 for stats in served.stats)
+
+
+# Guesses
+
+TEXT = "Jumping zebras: quickly, the old wolf vexed him."
+"""No two places of it are alike."""
+
+
+def test_guesses_change_no_answer_and_save_steps() -> None:
+    model = WatchedEcho()
+
+    end = serve(model, [request(1, TEXT)])[1].finished
+
+    assert serve(WatchedEcho(), [request(1, TEXT)])[1].text == TEXT
+    assert (end.num_output, end.num_accepted) == (len(TEXT) + 1, end.num_drafted)
+    assert len(model.steps) < 12
+
+
+def test_a_request_may_turn_guesses_off_or_bound_them() -> None:
+    off, few = WatchedEcho(), WatchedEcho()
+
+    without = serve(off, [request(1, TEXT, options={"draft_num_predict": 0})])[1]
+    bounded = serve(few, [request(1, TEXT, options={"draft_num_predict": 2})])[1]
+
+    assert (without.finished.num_drafted, len(off.steps), without.text) == (0, len(TEXT) + 1, TEXT)
+    assert bounded.text == TEXT
+    assert max(len(chunk.tokens) for step in few.steps[1:] for chunk in step) == 3
+
+
+def test_an_answer_that_leaves_its_guess_goes_on_with_its_own_tokens() -> None:
+    """The ends of words that are alike, and what comes after them is not."""
+    text = "walking 1, talking 2, seeking 3, looking 4, baking 5, making 6"
+
+    answer = serve(WatchedEcho(), [request(1, text)])[1]
+
+    assert answer.text == text
+    assert answer.finished.num_accepted < answer.finished.num_drafted
+
+
+@pytest.mark.parametrize("num_predict", range(1, 40))
+def test_guesses_go_no_further_than_the_answer(num_predict: int) -> None:
+    model = WatchedEcho()
+
+    end = serve(model, [request(1, TEXT, options={"num_predict": num_predict})])[1].finished
+
+    assert (end.reason, end.num_output) == ("length", num_predict)
+    last = model.steps[-1][0]
+    assert last.start + len(last.tokens) <= len(TEXT) + num_predict
+
+
+@pytest.mark.parametrize("stop", ["vex", "zebras", "l", "him."])
+def test_a_stop_inside_a_guess_ends_the_answer(stop: str) -> None:
+    answer = serve(WatchedEcho(), [request(1, TEXT, options={"stop": (stop,)})])[1]
+
+    assert (answer.text, answer.finished.reason) == (TEXT[: TEXT.index(stop)], "stop")
+    assert answer.finished.num_output == TEXT.index(stop) + len(stop)
+
+
+def test_every_token_of_a_guess_has_its_log_probability() -> None:
+    answer = serve(WatchedEcho(), [request(1, TEXT, num_top_logprobs=1)])[1]
+
+    assert answer.finished.num_accepted > 30
+    assert b"".join(bytes(one.bytes) for one in answer.logprobs) == TEXT.encode()
+
+
+def test_a_crowd_gets_no_guesses() -> None:
+    served = serve(WatchedEcho(), [request(n, TEXT) for n in range(6)])
+
+    assert [served[n].finished.num_drafted for n in range(6)] == [0] * 6
+
+
+def test_nobody_gets_guesses_beside_a_prompt() -> None:
+    model = WatchedEcho(max_batch=8)
+
+    serve(model, [request(1, TEXT), request(2, "x" * 100, num_ctx=1000)])
+
+    steps = [step for step in model.steps if any(chunk.num_guessed for chunk in step)]
+    assert steps
+    assert not any(len(chunk.tokens) > 1 + chunk.num_guessed for step in steps for chunk in step)
+
+
+def test_guesses_send_nobody_away() -> None:
+    """Two that just fit: only what nobody uses gives way."""
+    model = WatchedEcho(pool_tokens=4 * len(TEXT) + 4, num_parallel=2)
+
+    served = serve(model, [request(n, TEXT[n:], num_ctx=200) for n in range(2)])
+
+    assert served.num_preempted == 0
+    assert [served[n].text for n in range(2)] == [TEXT, TEXT[1:]]
+
+
+def test_an_engine_without_room_for_guesses_goes_on_without() -> None:
+    model = WatchedEcho(pool_tokens=200, num_missing=200 - 2 * len(TEXT) - 1)
+
+    answer = serve(model, [request(1, TEXT, num_ctx=200)])[1]
+
+    assert answer.text == TEXT
+
+
+def test_a_model_that_cannot_cut_gets_no_guesses() -> None:
+    answer = serve(WatchedEcho(can_cut=False), [request(1, TEXT)])[1]
+
+    assert (answer.text, answer.finished.num_drafted) == (TEXT, 0)
 
 
 # The cache
@@ -556,14 +662,16 @@ def test_a_cancel_in_the_prompt_ends_it_after_the_step() -> None:
 
 
 def test_a_cancel_while_streaming_ends_before_the_next_token() -> None:
-    served = serve(WatchedEcho(), [request(1, "abcdef")], later={2: cancel(1)})
+    served = serve(WatchedEcho(), [request(1, "abcdef", options=ONE_BY_ONE)], later={2: cancel(1)})
 
     assert (served[1].text, served[1].finished.reason, served[1].finished.num_output) == ("abc", "cancel", 3)
 
 
 def test_a_cancelled_answer_says_nothing_more() -> None:
     """Text held back for a stop is not told to somebody who has left."""
-    served = serve(WatchedEcho(), [request(1, "ab#", options={"stop": ("##",)})], later={2: cancel(1)})
+    held = request(1, "ab#", options={"stop": ("##",), **ONE_BY_ONE})
+
+    served = serve(WatchedEcho(), [held], later={2: cancel(1)})
 
     assert served[1].text == "ab"
 
@@ -571,7 +679,9 @@ def test_a_cancelled_answer_says_nothing_more() -> None:
 def test_a_cancel_of_the_preempted_ends_it() -> None:
     model = WatchedEcho(pool_tokens=28)
 
-    served = serve(model, [request(1, "abcdefgh"), request(2, "ijklmnop")], later={6: cancel(2)})
+    requests = [request(n, text, options=ONE_BY_ONE) for n, text in ((1, "abcdefgh"), (2, "ijklmnop"))]
+
+    served = serve(model, requests, later={6: cancel(2)})
 
     assert served.num_preempted == 1, "it was sent away once, and never came back"
     assert served[2].finished.reason == "cancel"
