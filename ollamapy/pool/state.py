@@ -110,7 +110,7 @@ class PoolState:
         entry = self.entries.get(demand.key)
         if entry and entry.fits(demand):
             return [self._grant(ticket, demand)]
-        if len(self.queue) >= self._max_queue:
+        if len(self.queue) > self._max_queue:  # the head is being handled, and does not wait
             return [Fail(ticket, Busy(BUSY))]
         self.queue.append((ticket, demand))
         return self._advance(now)

@@ -63,11 +63,12 @@ def test_loads_go_one_at_a_time() -> None:
     assert pool.on_started("a", 8192, 1) == [Grant(1, "a"), Start("b", load("b"))]
 
 
-def test_a_full_queue_refuses_at_once() -> None:
+def test_behind_the_head_a_full_queue_refuses_at_once() -> None:
     pool = state(max_queue=1)
     pool.on_request(1, demand("a"), 0)
+    pool.on_request(2, demand("b"), 0)
 
-    [action] = pool.on_request(2, demand("b"), 0)
+    [action] = pool.on_request(3, demand("c"), 0)
 
     assert isinstance(action, Fail)
     assert isinstance(action.error, Busy)
