@@ -15,7 +15,7 @@ from typing import BinaryIO
 from ollamapy import units
 from ollamapy.cli import progress
 from ollamapy.cli.daemon import connect
-from ollamapy.errors import Error
+from ollamapy.errors import Error, InvalidInput
 from ollamapy.names import Digest, ModelName
 from ollamapy.settings import Settings
 from ollamapy.wire import archive
@@ -41,6 +41,8 @@ class Part:
 
 def export(settings: Settings, models: Sequence[str], output: str) -> None:
     """Writes the models into the file `output`, or to stdout for `-`. Raises Error."""
+    if output == "-" and sys.stdout.isatty():
+        raise InvalidInput("an archive is nothing for a terminal", hint="send it into a pipe, or name a file with -o")
     names = [ModelName.parse_local(model) for model in models]
     with connect(settings) as client, progress.display() as shown:
         parts = plan([(name, client.manifest(name)) for name in names])

@@ -50,6 +50,8 @@ def import_(settings: Settings, path: str) -> None:
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
+        if sys.stdin.isatty():
+            raise InvalidInput("name the archive, or send it on stdin", hint="ollamapy import models.tar")
         yield sys.stdin.buffer
         return
     with Path(path).open("rb") as file:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from ollamapy import EMULATED_VERSION
-from ollamapy.wire import anthropic, native, openai, responses
+from ollamapy.wire import anthropic, care, native, openai, responses
 
 _LINES, _EVENTS = "application/x-ndjson", "text/event-stream"
 _PAGE = Path(__file__).with_name("docs.html")
@@ -62,6 +62,11 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
     ("DELETE", "/api/delete"): Operation("Remove a model", native.DeleteRequest),
     ("HEAD", "/api/blobs/{digest}"): Operation("Whether a blob is there"),
     ("POST", "/api/blobs/{digest}"): Operation("Upload a blob", bytes),
+    ("POST", "/api/link"): Operation("Make an uploaded manifest a model", care.LinkRequest, care.Linked),
+    ("POST", "/api/fsck"): Operation("Check the store", care.FsckRequest, care.FsckLine, stream=_LINES),
+    ("GET", "/api/df"): Operation("What the models take of the disk", gives=care.DiskUsage),
+    ("POST", "/api/gc"): Operation("Remove what no model uses", gives=care.Removed),
+    ("POST", "/api/resolve"): Operation("Where a model's files lie", care.ResolveRequest, care.Resolved),
     ("POST", "/v1/chat/completions"): Operation(
         "Answer in a chat (OpenAI)", openai.ChatCompletionRequest, openai.ChatCompletion, stream=_EVENTS
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes.daemon_process import DaemonProcess
+from fakes.pseudo_terminal import PseudoTerminal
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 NAMES = ["echo", "h.example/ns/Mine:v1"]
@@ -216,3 +217,16 @@ def test_a_stream_whose_index_comes_late_is_refused_and_the_file_is_taken(
 
     assert b"does not begin with its index.json" in run(target, "import", stdin=data).stderr
     assert run(target, "import", str(path)).stdout == b"imported h.example/ns/late:1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("export", "echo", "-o", "-"), "nothing for a terminal"), (("import",), "name the archive")],
+)
+def test_a_terminal_is_neither_written_to_nor_read_from(words: tuple[str, ...], said: str) -> None:
+    terminal = PseudoTerminal([sys.executable, "-m", "ollamapy", *words])
+    try:
+        terminal.expect(said)
+        assert terminal.wait() == 1
+    finally:
+        terminal.close()
