@@ -175,7 +175,7 @@ class Loop:
     def _speculation(self, request: Generate, tokens: list[int]) -> Speculation | None:
         """`draft_num_predict` bounds the guesses and 0 turns them off; wrong ones must be cut off again."""
         most = request.options.draft_num_predict
-        if most == 0 or not self._model.info.can_cut:
+        if most == 0 or min(tokens) < 0 or not self._model.info.can_cut:  # a guess must not be a part of an image
             return None
         return Speculation(tokens, -1 if most is None else most)
 
