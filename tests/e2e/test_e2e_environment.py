@@ -70,9 +70,11 @@ def test_the_models_lie_where_the_variable_says(start: Start, tmp_path: Path) ->
 def test_debug_lines_are_written_when_they_are_asked_for(start: Start, value: str, is_there: bool) -> None:
     daemon = start(OLLAMA_DEBUG=value)
     daemon.post("/api/pull", model="echo")
-    daemon.post("/api/generate", model="echo", prompt="x")
+    for blob in (Path(daemon.home) / "models" / "blobs").iterdir():
+        blob.unlink()
 
-    assert (" DEBUG " in daemon.log) == is_there
+    assert len(daemon.request("GET", "/api/tags").json()["models"]) == 1
+    assert (" DEBUG model incomplete name=echo:latest" in daemon.log) == is_there
 
 
 def test_values_that_make_no_sense_are_warned_about_and_passed_over(start: Start) -> None:
