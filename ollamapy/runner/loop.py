@@ -70,11 +70,16 @@ class Loop:
         self._idle_cores = IdleCores()
         self._events: list[Event] = []
         self._is_closed = False
+        self._lone_prompt: int | None = None
+        """The request whose prompt has a step for itself: nobody else would miss it."""
         self._meter = _Meter()
 
     def put(self, message: Message) -> None:
-        """Hands a message to the loop; safe from any thread."""
+        """Hands a message to the loop; safe from any thread. A step that it makes useless is ended."""
         self._inbox.put(message)
+        is_lone = isinstance(message, Cancel) and message.id == self._lone_prompt
+        if (is_lone or isinstance(message, Closed)) and self._model.info.can_cut:
+            self._model.abort()
 
     def run(self) -> None:
         """Serves until Closed, then saves what is worth it."""
@@ -208,7 +213,9 @@ class Loop:
         for planned in batch:
             if planned.sequence.started is None:
                 planned.sequence.started = started
-        outcome = self._model.decode([_chunk(p) for p in batch])
+        outcome = self._decode(batch)
+        if outcome is Decoded.ABORTED:
+            return False
         seconds = time.perf_counter() - started
         num_tokens = sum(p.num_tokens for p in batch)
         self._adapt_threads(started, seconds, time.process_time() - cpu_started, num_tokens)
@@ -225,6 +232,19 @@ class Loop:
                 self._advance(planned, row)
                 row += 1 + len(planned.guessed)
         return True
+
+    def _decode(self, batch: list[Planned]) -> Decoded:
+        """Computes a batch. ABORTED: there is news, and nothing of the batch is left."""
+        is_lone = len(batch) == 1 and batch[0].count > 1
+        self._lone_prompt = batch[0].sequence.id if is_lone else None
+        if is_lone and not self._inbox.empty():  # a cancel that came before it could know what to end
+            return Decoded.ABORTED
+        outcome = self._model.decode([_chunk(p) for p in batch])
+        self._lone_prompt = None
+        if outcome is Decoded.ABORTED:
+            for planned in batch:
+                self._model.remove(planned.sequence.slot, planned.sequence.num_computed, -1)
+        return outcome
 
     def _carry_out_moves(self) -> None:
         for move in self._scheduler.cache.take_moves():

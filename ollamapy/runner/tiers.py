@@ -179,7 +179,9 @@ class Tiers:
         self._model.remove(slot, start, -1)
         size = self._model.info.max_batch
         for at in range(start, end, size):
-            outcome = self._model.decode([Chunk(slot, at, tokens[at : min(at + size, end)], False)])
+            chunk = Chunk(slot, at, tokens[at : min(at + size, end)], False)
+            while (outcome := self._model.decode([chunk])) is Decoded.ABORTED:
+                self._model.remove(slot, at, -1)
             assert outcome is Decoded.OK, "the books promised cells for what is restored"
 
 

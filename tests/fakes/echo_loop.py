@@ -70,7 +70,7 @@ class WatchedEcho(EchoModel):
         if self.num_used + num_tokens > self._num_real:
             return Decoded.NO_ROOM
         outcome = super().decode(chunks)
-        assert outcome is Decoded.OK, "the books promised cells that the pool does not have"
+        assert outcome is not Decoded.NO_ROOM, "the books promised cells that the pool does not have"
         return outcome
 
     def remove(self, slot: int, start: int, end: int) -> bool:

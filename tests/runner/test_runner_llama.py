@@ -359,6 +359,21 @@ def test_a_cancel_ends_a_long_prompt(model: Model) -> None:
     assert "Paris" in model.greedy(QUESTION, 30).text
 
 
+def test_a_cancelled_prompt_leaves_its_cells_to_the_next(runner: RunnerProcess, starter_gguf: Path) -> None:
+    """One batch for the whole prompt, and a pool for one of them: the cancel ends the step that runs."""
+    model = Model(runner, load_request(starter_gguf, num_ctx=2048, num_batch=2048))
+    first = model.request("word " * 2000, num_ctx=2048, fields={"cut": True})
+    runner.send(first)
+    model.tokenize("the prompt is under way")
+
+    runner.send(Cancel(first.id))
+    second = model.greedy("other " * 2000, 1, num_ctx=2048, fields={"cut": True})
+
+    assert runner.answer(first.id).finished.reason == "cancel"
+    assert second.finished.num_output == 1
+    assert sum(stats.num_tokens for stats in runner.stats) < first.num_ctx + second.finished.num_prompt
+
+
 # Text
 
 

@@ -590,7 +590,7 @@ def test_a_prompt_that_was_cancelled_is_there_for_the_next_try() -> None:
 
     served = serve(model, [request(1, "a" * 100, num_ctx=1000)], later={5: [*cancel(1), again]})
 
-    assert served[2].finished.num_prompt_cached == 48
+    assert served[2].finished.num_prompt_cached == 40, "the step that it was cancelled in is lost"
 
 
 # Trouble with one
@@ -659,6 +659,33 @@ def test_a_cancel_in_the_prompt_ends_it_after_the_step() -> None:
     end = served[1].finished
     assert (end.reason, end.num_prompt, end.num_output) == ("cancel", 101, 0)
     assert len(model.steps) == 3
+
+
+def test_a_cancel_loses_no_step_of_others() -> None:
+    model = WatchedEcho(max_batch=8)
+    aborted: list[bool] = []
+    model.abort = lambda: aborted.append(True)  # type: ignore[method-assign]
+    requests = [request(1, "abcdef", options=ONE_BY_ONE), request(2, "a" * 100, num_ctx=1000)]
+
+    served = serve(model, requests, later={2: cancel(2), 4: cancel(1)})
+
+    assert served[2].finished.reason == "cancel"
+    assert len(aborted) == 1, "at the end, when there is no step to lose"
+
+
+class AbortsTwice(WatchedEcho):
+    """As an abort does that came too late for the step that it was meant for."""
+
+    def decode(self, chunks: Sequence[Chunk]) -> Decoded:
+        if len(self.steps) in (1, 12):
+            self.abort()
+        return super().decode(chunks)
+
+
+def test_an_aborted_step_is_computed_again() -> None:
+    served = serve(AbortsTwice(max_batch=8), [request(1, TEXT), request(2, "abc")])
+
+    assert [served[n].text for n in (1, 2)] == [TEXT, "abc"]
 
 
 def test_a_cancel_while_streaming_ends_before_the_next_token() -> None:

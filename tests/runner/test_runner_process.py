@@ -180,6 +180,25 @@ def test_a_cancel_ends_a_long_prompt_within_a_step(runner: RunnerProcess, tmp_pa
     assert (end.reason, end.num_output) == ("cancel", 0)
 
 
+def test_a_cancel_ends_the_step_of_a_prompt_that_is_alone(runner: RunnerProcess, tmp_path: Path) -> None:
+    """A step takes ten minutes, and nobody waits that long."""
+    runner.load(load_request(echo_file(tmp_path, step_seconds=600)))
+    runner.send(generate_request(1, "x" * 3000), Tokenize(2, "a"))
+    assert isinstance(runner.receive(), Tokens), "the prompt is under way"
+
+    runner.send(Cancel(1))
+
+    assert runner.answer(1).finished.reason == "cancel"
+
+
+def test_closing_stdin_ends_the_step_that_runs(runner: RunnerProcess, tmp_path: Path) -> None:
+    runner.load(load_request(echo_file(tmp_path, step_seconds=600)))
+    runner.send(generate_request(1, "one"), generate_request(2, "two"), Tokenize(3, "a"))
+    assert isinstance(runner.receive(), Tokens), "they are under way"
+
+    assert runner.close() == 0
+
+
 def test_a_cancelled_request_makes_room_for_the_next(runner: RunnerProcess, tmp_path: Path) -> None:
     runner.load(load_request(echo_file(tmp_path, step_seconds=0.01), num_parallel=1))
     runner.send(generate_request(1, "x" * 2000), generate_request(2, "next"))
