@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 import pytest
 from fakes.daemon_process import DaemonProcess
 
+pytestmark = pytest.mark.slow  # npm may have to fetch the packages
+
 SCRIPTS = Path(__file__).resolve().parents[1] / "node"
 CACHE = Path.home() / ".cache" / "ollamapy" / "test-node"
 ELSEWHERE = {"constructor", "webSearch", "webFetch", "systemone", "encodeImage", "processStreamableRequest"}
