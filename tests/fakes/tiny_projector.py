@@ -1,4 +1,4 @@
-"""A random image encoder for the models of `tiny_models`: LLaVA's, for images of 32 x 32 pixels in 16 patches."""
+"""Random image encoders for `tiny_models`: LLaVA's, whose rows are causal, and Gemma 3's, whose are not."""
 
 from io import BytesIO
 from pathlib import Path
@@ -11,65 +11,85 @@ from PIL import Image
 
 SIDE, PATCH, WIDTH, INNER, LAYERS = 32, 8, 16, 32, 2
 NUM_ROWS = (SIDE // PATCH) ** 2
+GEMMA_SIDE = 64
+"""Gemma 3 makes one row of 4 x 4 patches."""
 
 
-def write(path: Path, text_width: int = TEXT_WIDTH, seed: int = 3) -> None:
-    """Writes the projector file."""
-    file = gguf.GGUFWriter(path, "clip")
-    numbers = np.random.default_rng(seed)
+class _Writer:
+    """A projector file of one kind; `random` adds a tensor."""
 
-    def random(name: str, *shape: int, shift: float = 0.0) -> None:
-        file.add_tensor(name, (numbers.standard_normal(shape) * 0.3 + shift).astype(np.float32))
+    def __init__(self, path: Path, kind: str, side: int, text_width: int) -> None:
+        self.file = gguf.GGUFWriter(path, "clip")
+        self._numbers = np.random.default_rng(3)
+        self._describe(kind, side, text_width)
+        for layer in range(LAYERS):
+            block = f"v.blk.{layer}"
+            for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
+                self.linear(f"{block}.{name}", WIDTH, WIDTH)
+            self.norm(f"{block}.ln1")
+            self.norm(f"{block}.ln2")
+            self.linear(f"{block}.ffn_up", INNER, WIDTH)
+            self.linear(f"{block}.ffn_down", WIDTH, INNER)
+        self.random("v.patch_embd.weight", WIDTH, 3, PATCH, PATCH)
+        self.norm("v.post_ln")
 
-    def linear(name: str, size: int, inputs: int) -> None:
-        random(f"{name}.weight", size, inputs)
-        random(f"{name}.bias", size)
+    def _describe(self, kind: str, side: int, text_width: int) -> None:
+        self.file.add_type("mmproj")
+        self.file.add_bool("clip.has_vision_encoder", True)
+        self.file.add_string("clip.projector_type", kind)
+        self.file.add_bool("clip.use_gelu", True)
+        sizes = {
+            "image_size": side,
+            "patch_size": PATCH,
+            "embedding_length": WIDTH,
+            "feed_forward_length": INNER,
+            "projection_dim": text_width,
+            "block_count": LAYERS,
+            "attention.head_count": 2,
+        }
+        for name, size in sizes.items():
+            self.file.add_uint32(f"clip.vision.{name}", size)
+        self.file.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+        self.file.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
+        self.file.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
 
-    def norm(name: str) -> None:
-        random(f"{name}.weight", WIDTH, shift=1.0)
-        random(f"{name}.bias", WIDTH)
+    def random(self, name: str, *shape: int, shift: float = 0.0) -> None:
+        self.file.add_tensor(name, (self._numbers.standard_normal(shape) * 0.3 + shift).astype(np.float32))
 
-    _describe(file, text_width)
-    random("v.class_embd", WIDTH)
-    random("v.patch_embd.weight", WIDTH, 3, PATCH, PATCH)
-    random("v.position_embd.weight", NUM_ROWS + 1, WIDTH)
-    norm("v.pre_ln")
-    norm("v.post_ln")
-    for layer in range(LAYERS):
-        block = f"v.blk.{layer}"
-        for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
-            linear(f"{block}.{name}", WIDTH, WIDTH)
-        norm(f"{block}.ln1")
-        norm(f"{block}.ln2")
-        linear(f"{block}.ffn_up", INNER, WIDTH)
-        linear(f"{block}.ffn_down", WIDTH, INNER)
-    linear("mm.0", text_width, WIDTH)
-    linear("mm.2", text_width, text_width)
-    file.write_header_to_file()
-    file.write_kv_data_to_file()
-    file.write_tensors_to_file()
-    file.close()
+    def linear(self, name: str, size: int, inputs: int) -> None:
+        self.random(f"{name}.weight", size, inputs)
+        self.random(f"{name}.bias", size)
+
+    def norm(self, name: str) -> None:
+        self.random(f"{name}.weight", WIDTH, shift=1.0)
+        self.random(f"{name}.bias", WIDTH)
+
+    def write(self) -> None:
+        self.file.write_header_to_file()
+        self.file.write_kv_data_to_file()
+        self.file.write_tensors_to_file()
+        self.file.close()
 
 
-def _describe(file: gguf.GGUFWriter, text_width: int) -> None:
-    file.add_type("mmproj")
-    file.add_bool("clip.has_vision_encoder", True)
-    file.add_string("clip.projector_type", "mlp")
-    file.add_bool("clip.use_gelu", True)
-    sizes = {
-        "image_size": SIDE,
-        "patch_size": PATCH,
-        "embedding_length": WIDTH,
-        "feed_forward_length": INNER,
-        "projection_dim": text_width,
-        "block_count": LAYERS,
-        "attention.head_count": 2,
-    }
-    for name, size in sizes.items():
-        file.add_uint32(f"clip.vision.{name}", size)
-    file.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
-    file.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
-    file.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
+def write(path: Path, text_width: int = TEXT_WIDTH) -> None:
+    """LLaVA's: 16 rows."""
+    new = _Writer(path, "mlp", SIDE, text_width)
+    new.random("v.class_embd", WIDTH)
+    new.random("v.position_embd.weight", NUM_ROWS + 1, WIDTH)
+    new.norm("v.pre_ln")
+    new.linear("mm.0", text_width, WIDTH)
+    new.linear("mm.2", text_width, text_width)
+    new.write()
+
+
+def write_gemma(path: Path) -> None:
+    """Gemma 3's: four rows that see each other, between two texts."""
+    new = _Writer(path, "gemma3", GEMMA_SIDE, TEXT_WIDTH)
+    new.random("v.patch_embd.bias", WIDTH)
+    new.random("v.position_embd.weight", (GEMMA_SIDE // PATCH) ** 2, WIDTH)
+    new.random("mm.input_projection.weight", WIDTH, TEXT_WIDTH)
+    new.random("mm.soft_emb_norm.weight", WIDTH, shift=1.0)
+    new.write()
 
 
 def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (40, 50), **fields: Any) -> bytes:

@@ -1,6 +1,8 @@
 """Images through a real runner, on a random model and a random encoder: shapes, places and errors, not meaning."""
 
 import base64
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,8 @@ from typing import Any
 import pytest
 from fakes import tiny_projector
 from fakes.answers import Answer
-from fakes.runner_process import RunnerProcess
-from fakes.tiny_models import KINDS, attention
+from fakes.runner_process import RunnerProcess, environment
+from fakes.tiny_models import KINDS, attention, sliding_window
 from fakes.tiny_projector import NUM_ROWS, picture
 
 from ollamapy.wire.options import Options
@@ -91,6 +93,34 @@ def test_the_same_image_gives_the_same_answer_and_another_image_another(files: t
     assert_alike(answers[0], answers[1])
     assert first_logprob(answers[0]) != first_logprob(answers[2])
     assert abs(answers[0].logprobs[0].logprob - answers[2].logprobs[0].logprob) > TOLERANCE
+
+
+KINDS_OF_SIGHT = {
+    "llava": (attention, tiny_projector.write),
+    "rows that see each other": (attention, tiny_projector.write_gemma),
+    "gemma 3": (sliding_window, tiny_projector.write_gemma),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SIGHT)
+def test_an_image_is_computed_as_by_the_helpers_of_llama_cpp(tmp_path: Path, kind: str) -> None:
+    for write, name in zip(KINDS_OF_SIGHT[kind], ("model.gguf", "projector.gguf"), strict=True):
+        write(tmp_path / name)
+    (tmp_path / "image.png").write_bytes(picture(5))
+    files = [str(tmp_path / name) for name in ("model.gguf", "projector.gguf", "image.png")]
+    command = [sys.executable, "-m", "fakes.mtmd_reference", *files, BEFORE, AFTER]
+    printed = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60).stdout
+    num_prompt, token, logprob = printed.split()[-3:]
+
+    with RunnerProcess() as process:
+        seeing = Seeing(process, tmp_path / "model.gguf", tmp_path / "projector.gguf")
+        answers = [seeing.ask(f"{BEFORE}[img-0]{AFTER}", picture(5)) for _ in range(2)]
+
+    for answer in answers:
+        assert answer.finished.num_prompt == int(num_prompt)
+        assert answer.finished.tokens[-len(answer.logprobs)] == int(token)
+        tolerance = TOLERANCE if answer.finished.num_prompt_cached else 0.002
+        assert answer.logprobs[0].logprob == pytest.approx(float(logprob), abs=tolerance)
 
 
 def test_the_place_of_an_image_matters(seeing: Seeing) -> None:
