@@ -109,6 +109,8 @@ class Settings:
     autostart: bool = True
     catalogue: Path | None = None
     """A catalogue of the user's own, merged over the shipped one."""
+    hub_endpoint: str = ""
+    """The mirror of the Hugging Face hub, if there is one."""
     offline: bool = False
     """No connection to other machines is made, except to `peers`."""
     peers: tuple[str, ...] = ()
@@ -146,6 +148,7 @@ class Settings:
             autostart=not get.flag("OLLAMAPY_NO_AUTOSTART", False),
             catalogue=get.path("OLLAMAPY_CATALOGUE"),
             peers=tuple(peer.strip() for peer in get.text("OLLAMAPY_PEERS").split(",") if peer.strip()),
+            hub_endpoint=get.text("HF_ENDPOINT").rstrip("/"),
             offline=get.flag("OLLAMAPY_OFFLINE", False),
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},

@@ -20,6 +20,7 @@ from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import Entry, Remote, verifying
 from ollamapy.remotes.find import find_remote, parse_wanted
+from ollamapy.remotes.hub import HubRemote, is_hub
 from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
 from ollamapy.remotes.threads import in_thread
@@ -78,6 +79,10 @@ async def _from_registry(services: Services, registry: Registry, peers: Peers) -
         try:
             found = await registry.fetch_manifest()
         except RemoteError as error:
+            if is_hub(registry.name.host, services.settings.hub_endpoint) and not is_unreachable(error):
+                async for line in _from_hub(services, registry.name, error):
+                    yield line
+                return
             if not (peers.registries and is_unreachable(error)):
                 raise
             log.warning("registry unreachable, asking peers model=%s reason=%r", registry.name, error.message)
@@ -90,6 +95,17 @@ async def _from_registry(services: Services, registry: Registry, peers: Peers) -
     blobs = [PeeredBlob(blob, peers) for blob in source.blobs(found)]
     async for line in _store(services, registry.name, found, blobs):
         yield line
+
+
+async def _from_hub(services: Services, name: ModelName, refusal: RemoteError) -> AsyncGenerator[Progress, None]:
+    """What the hub's registry refuses, from the hub itself."""
+    log.info("hub's registry refused, asking the hub model=%s reason=%r", name, refusal.message)
+    yield Progress("asking the hub itself")
+    try:
+        async for line in _from_file(services, HubRemote(name, services.settings.hub_endpoint)):
+            yield line
+    except RemoteError as error:
+        raise RemoteError(f"{refusal.message}; {error.message}", hint=error.hint) from error
 
 
 def _said_by(peer: Registry) -> Progress:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ollamapy.names import Digest, ModelName
 from ollamapy.wire.native import Progress
 
-Kind = Literal["wheel", "file", "url", "oci"]
+Kind = Literal["wheel", "file", "url", "oci", "hub"]
 
 Report = Callable[[Progress], None]
 """Takes the newest state of a fetch. Called from any thread, and often: it must only store the value."""

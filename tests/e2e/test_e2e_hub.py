@@ -1,0 +1,54 @@
+"""A gated repository of the Hugging Face hub: its registry refuses, the hub itself gives to those with a token."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes.daemon_process import DaemonProcess
+from fakes.gguf_files import echo_gguf
+from fakes.hub_server import HubServer
+
+WEIGHTS = echo_gguf()
+TOKEN = "hf_" + "x" * 34
+
+pytest.importorskip("huggingface_hub")
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer("org/parrot", {"README.md": b"x", "parrot-Q4_K_M.gguf": WEIGHTS}, TOKEN) as hub:
+        yield hub
+
+
+@pytest.fixture
+def daemon_of(hub: HubServer, start: Callable[..., DaemonProcess], tmp_path: Path) -> Callable[[str], DaemonProcess]:
+    def make(token: str) -> DaemonProcess:
+        env = {"HF_ENDPOINT": f"http://{hub.host}", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        return start(OLLAMAPY_OFFLINE="0", HF_TOKEN=token, **env)
+
+    return make
+
+
+def test_a_gated_repository_is_pulled_with_the_users_token_and_its_cache_is_not_copied(
+    hub: HubServer, daemon_of: Callable[[str], DaemonProcess], tmp_path: Path
+) -> None:
+    daemon, name = daemon_of(TOKEN), f"{hub.host}/org/parrot"
+
+    said = list(daemon.stream("/api/pull", model=name, insecure=True))
+    assert said[-1] == {"status": "success"}, (said, hub.requests)
+
+    assert [line["status"] for line in said][1] == "asking the hub itself"
+    assert said[-1] == {"status": "success"}
+    assert daemon.post("/api/generate", model=name, prompt="hi", raw=True)["response"] == "hi"
+    blob = Path(daemon.post("/api/resolve", model=name)["weights"])
+    assert blob.stat().st_nlink == 2
+    assert blob.read_bytes() == WEIGHTS
+
+
+def test_without_a_token_the_hubs_own_words_are_shown(
+    hub: HubServer, daemon_of: Callable[[str], DaemonProcess]
+) -> None:
+    answer = daemon_of("").request("POST", "/api/pull", {"model": f"{hub.host}/org/parrot", "insecure": True})
+
+    assert "the hub says: " in answer.text
+    assert "HF_TOKEN" in answer.text
