@@ -11,9 +11,9 @@ MOST_SEQUENCES = 4
 """With more in a step the machine has nothing left for guesses."""
 MOST_ROWS = 32
 """Tokens of a step with guesses, those that are known counted in."""
-_LENGTHS = (4, 2)
-"""Of the endings that are looked for, the longest first."""
-_LEAST, _MOST = 3, 15
+_LENGTHS = (8, 4)
+"""Of the endings that are looked for, the longest first. Shorter ones are wrong too often to pay on a CPU."""
+_LEAST, _MOST = 3, 31
 """Tokens of a guess: with the one before, a multiple of what matrix kernels take at a time."""
 _FIRST_REST, _LAST_REST = 8, 128
 

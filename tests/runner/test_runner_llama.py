@@ -261,6 +261,37 @@ def test_the_narrowest_choice_is_the_best_token(options: dict[str, Any], model: 
     assert model.generate(STORY, num_predict=6, **options).text == model.greedy(STORY, 6).text
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["The cat sat on the mat. " * 5, "10, 20, 30, 40, 50, 60, 10, 20, 30, 40,", QUESTION, STORY + "\n\n" + STORY],
+    ids=["a loop", "numbers", "a question", "a story again"],
+)
+def test_guesses_change_roundings_only(prompt: str, model: Model) -> None:
+    """Tokens part, if at all, where the best two are about as good."""
+    fields = {"num_top_logprobs": 2}
+    plain = model.greedy(prompt, 64, draft_num_predict=0, fields=fields)
+    guessed = model.greedy(prompt, 64, fields=fields)
+
+    pairs = zip(plain.logprobs, guessed.logprobs, strict=False)
+    parting = next((one for one, other in pairs if one.bytes != other.bytes), None)
+    assert parting is None or parting.top[0].logprob - parting.top[1].logprob < 0.7
+    assert parting or said(plain) == said(guessed)
+    assert plain.finished.num_drafted == 0
+    assert guessed.finished.num_accepted > 20 or prompt in (QUESTION, STORY + "\n\n" + STORY)
+
+
+def test_guesses_draw_the_same_random_numbers(model: Model) -> None:
+    """A loop that is sure of itself, at the usual temperature and with a seed: every token is drawn in its turn."""
+    prompt = "The cat sat on the mat. " * 8
+
+    plain, guessed = (
+        model.generate(prompt, seed=5, num_predict=40, draft_num_predict=most, top_p=0.5) for most in (0, 99)
+    )
+
+    assert guessed.finished.num_accepted > 10
+    assert guessed.text == plain.text
+
+
 def test_a_penalty_breaks_a_loop(model: Model) -> None:
     prompt = "Tick tock tick tock tick tock tick tock tick tock tick tock"
 

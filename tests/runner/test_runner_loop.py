@@ -455,8 +455,8 @@ def test_a_request_may_turn_guesses_off_or_bound_them() -> None:
 
 
 def test_an_answer_that_leaves_its_guess_goes_on_with_its_own_tokens() -> None:
-    """The ends of words that are alike, and what comes after them is not."""
-    text = "walking 1, talking 2, seeking 3, looking 4, baking 5, making 6"
+    """Words that are alike, and what comes after them is not."""
+    text = "king 1, king 2, king 3, king 4, king 5, king 6"
 
     answer = serve(WatchedEcho(), [request(1, text)])[1]
 
@@ -486,7 +486,7 @@ def test_a_stop_inside_a_guess_ends_the_answer(stop: str) -> None:
 def test_every_token_of_a_guess_has_its_log_probability() -> None:
     answer = serve(WatchedEcho(), [request(1, TEXT, num_top_logprobs=1)])[1]
 
-    assert answer.finished.num_accepted > 30
+    assert answer.finished.num_accepted > 20
     assert b"".join(bytes(one.bytes) for one in answer.logprobs) == TEXT.encode()
 
 
