@@ -146,6 +146,25 @@ def attention(path: Path) -> None:
     new.write()
 
 
+def two_dimensions(path: Path) -> None:
+    """Qwen 3 VL: attention whose positions have parts for height and width (M-RoPE)."""
+    new = _Writer(path, "qwen3vl")
+    new.file.add_feed_forward_length(INNER)
+    new.file.add_head_count(HEADS)
+    new.file.add_head_count_kv(HEADS)
+    new.file.add_key_length(WIDTH // HEADS)
+    new.file.add_value_length(WIDTH // HEADS)
+    new.file.add_rope_dimension_sections([2, 1, 1, 0])
+    new.file.add_uint32("qwen3vl.n_deepstack_layers", 0)
+    new.norm("output_norm")
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        new.norm(f"{block}.attn_norm")
+        new.attention(block)
+        new.feed_forward(block)
+    new.write()
+
+
 KINDS: dict[str, Callable[[Path], Any]] = {
     "attention": attention,
     "sliding window": sliding_window,

@@ -92,6 +92,15 @@ def write_gemma(path: Path) -> None:
     new.write()
 
 
+def write_qwen(path: Path) -> None:
+    """Qwen 2 VL's: as many rows as the image has blocks of 2 x 2 patches, in fewer positions."""
+    new = _Writer(path, "qwen2vl_merger", 56, TEXT_WIDTH)
+    new.random("v.patch_embd.weight.1", WIDTH, 3, PATCH, PATCH)
+    new.linear("mm.0", 4 * WIDTH, 4 * WIDTH)
+    new.linear("mm.2", TEXT_WIDTH, 4 * WIDTH)
+    new.write()
+
+
 def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (40, 50), **fields: Any) -> bytes:
     """An image file of random colours."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)

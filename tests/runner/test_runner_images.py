@@ -11,7 +11,7 @@ import pytest
 from fakes import tiny_projector
 from fakes.answers import Answer
 from fakes.runner_process import RunnerProcess, environment
-from fakes.tiny_models import KINDS, attention, sliding_window
+from fakes.tiny_models import KINDS, attention, sliding_window, two_dimensions
 from fakes.tiny_projector import NUM_ROWS, picture
 
 from ollamapy.wire.options import Options
@@ -263,3 +263,17 @@ def test_a_projector_of_another_width_does_not_load(files: tuple[Path, Path], tm
     with RunnerProcess() as process:
         load = Load("llama", str(files[0]), NUM_CTX, NUM_CTX, 1, projector=str(tmp_path / "wide.gguf"))
         assert "could not load the projector wide.gguf" in process.load_error(load)
+
+
+def test_positions_in_two_dimensions_are_refused_and_texts_go_on(tmp_path: Path) -> None:
+    two_dimensions(tmp_path / "model.gguf")
+    tiny_projector.write_qwen(tmp_path / "projector.gguf")
+
+    with RunnerProcess() as process:
+        seeing = Seeing(process, tmp_path / "model.gguf", tmp_path / "projector.gguf")
+        refusal = seeing.refused("[img-0]", picture(1))
+        text = seeing.ask("text")
+
+    assert refusal.code == "unsupported"
+    assert "M-RoPE" in refusal.message
+    assert text.finished.num_output > 0
