@@ -12,6 +12,7 @@ from fakes import daemon_deaths
 MOMENTS = 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["create", "import", "gc", "delete"])
 def test_a_killed_daemon_leaves_whole_models_and_the_verb_succeeds_when_called_again(tmp_path: Path, verb: str) -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
