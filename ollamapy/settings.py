@@ -161,6 +161,11 @@ class Settings:
         return shared if shared.exists() else self.home / "id_ed25519"
 
     @property
+    def config_file(self) -> Path:
+        """What the user says about registries; need not be there."""
+        return self.home / "config.yaml"
+
+    @property
     def snapshots(self) -> Path:
         """Where runners save prefixes."""
         return self.home / "cache" / "prefixes"

@@ -53,6 +53,7 @@ DOORS: dict[str, frozenset[str]] = {
     "cli.daemon": frozenset({"server"}),
     "cli.adopt": frozenset({"store"}),
     "cli.store": frozenset({"store"}),
+    "cli.config": frozenset({"remotes.hosts"}),
     "remotes.hub": frozenset({"huggingface_hub"}),
     "bench.plot": frozenset({"matplotlib"}),
     "bench.llama_server": frozenset({"xllamacpp"}),

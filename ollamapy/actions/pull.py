@@ -20,6 +20,7 @@ from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import Entry, Remote, verifying
 from ollamapy.remotes.find import find_remote, parse_wanted
+from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.hub import HubRemote, is_hub
 from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
@@ -37,8 +38,12 @@ async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progr
     Raises InvalidName before the first line; then RemoteError, ModelFileError, StoreError.
     """
     wanted = parse_wanted(request.model or request.name, insecure=request.insecure)
+    hosts = await asyncio.to_thread(Hosts.load, services.settings.config_file)
     yield Progress("pulling manifest")
-    lines = _from_peer(services, request, wanted) if request.from_peer else _from_anywhere(services, request, wanted)
+    if request.from_peer:
+        lines = _from_peer(services, request, wanted)
+    else:
+        lines = _from_anywhere(services, request, wanted, hosts)
     async with aclosing(lines):
         async for line in lines:
             yield line
@@ -46,14 +51,18 @@ async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progr
 
 
 def _from_anywhere(
-    services: Services, request: PullRequest, wanted: ModelName | Entry
+    services: Services, request: PullRequest, wanted: ModelName | Entry, hosts: Hosts
 ) -> AsyncGenerator[Progress, None]:
     """From where the name leads, with the help of the peers in the settings. Offline they are the only registries."""
     settings = services.settings
     is_alone = settings.offline and not settings.peers
     key_file = None if is_alone else settings.key_file
-    remote = find_remote(wanted, services.catalogue, insecure=request.insecure, key_file=key_file)
+    remote = find_remote(wanted, services.catalogue, insecure=request.insecure, key_file=key_file, hosts=hosts)
     if not isinstance(remote, Registry):
+        if settings.offline and remote.entry.source.kind == "url":
+            raise RemoteError(
+                "pull model manifest: file does not exist", hint="OLLAMAPY_OFFLINE forbids to fetch a URL"
+            )
         return _from_file(services, remote)
     return _from_registry(services, remote, Peers.of(settings.peers, remote.name, settings.key_file))
 

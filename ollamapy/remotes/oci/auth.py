@@ -104,11 +104,15 @@ def create_key(path: Path) -> Key:
     return key
 
 
+def new_nonce() -> str:
+    """What makes two requests for a token differ."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
 def signed_request(
     challenge: Challenge, host: str, key: Key, now: Callable[[], float] = time.time
 ) -> tuple[str, dict[str, str]]:
     """URL and headers of the request for a token. Raises RemoteError when another host would get it."""
     check_realm(challenge, host)
-    nonce = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-    url = challenge.url(now(), nonce)
+    url = challenge.url(now(), new_nonce())
     return url, {"Authorization": key.authorization(url)}

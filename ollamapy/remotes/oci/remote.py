@@ -4,18 +4,26 @@ Blobs are remotes so that two pulls of one blob share a transfer; each opens its
 may leave first. httpx and what it brings take 10 MB, so it is imported when a registry is asked.
 """
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from ollamapy.errors import InvalidDigest, InvalidInput, InvalidName, RemoteError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
+from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.threads import in_thread
 from ollamapy.wire.manifest import MANIFEST_TYPE, Layer, Manifest, decode_manifest
 
 if TYPE_CHECKING:
     from ollamapy.remotes.oci.session import Session
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 MAX_MANIFEST_BYTES = 4 << 20
 _NEEDS_MLX = "this model requires MLX support, but the MLX runtime is not available"
@@ -23,11 +31,12 @@ _NEEDS_MLX = "this model requires MLX support, but the MLX runtime is not availa
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model as its registry has it: the manifest's bytes, what they say, and the token that read them."""
+    """A model as its registry has it: the manifest's bytes, what they say, and the token by which `host` gave them."""
 
     raw: bytes
     manifest: Manifest
     token: str
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +46,27 @@ class Registry:
     name: ModelName
     key_file: Path
     insecure: bool = False
+    hosts: Hosts = field(default_factory=Hosts)
+
+    @property
+    def places(self) -> "list[Registry]":
+        """Where to ask for the model: the mirrors of its registry, then the registry itself."""
+        mirrors = [urlsplit(mirror) for mirror in self.hosts.of(self.name.host).mirrors]
+        names = [replace(self.name, host=mirror.netloc, scheme=mirror.scheme) for mirror in mirrors]
+        return [*(replace(self, name=name, insecure=name.scheme == "http") for name in names), self]
 
     def open(self) -> "Session":
         """Raises RemoteError for plain http that was not allowed."""
         from ollamapy.remotes.oci.session import Session
 
-        return Session.open(self.name, self.key_file, insecure=self.insecure)
+        access = self.hosts.of(self.name.host)
+        return Session.open(self.name, self.key_file, insecure=self.insecure, access=access)
 
     async def fetch_manifest(self) -> Found:
-        """Raises RemoteError, InvalidDigest."""
+        """What the first place that answers says. Raises RemoteError, InvalidDigest."""
+        return await _first_of(self.places, lambda place: place._fetch_manifest())
+
+    async def _fetch_manifest(self) -> Found:
         path = f"/v2/{self.name.repository}/manifests/{self.name.tag}"
         async with self.open() as session:
             try:
@@ -54,7 +75,7 @@ class Registry:
             except (RemoteError, InvalidInput) as error:
                 raise RemoteError(f"pull model manifest: {error.message}", hint=error.hint) from error
             self._check(manifest)
-            return Found(raw, manifest, session.token)
+            return Found(raw, manifest, session.token, self.name.host)
 
     async def put_manifest(self, raw: bytes, media_type: str) -> None:
         """Makes the manifest, whose blobs the registry has, the one of the name. Raises RemoteError."""
@@ -78,7 +99,10 @@ class Registry:
     def blobs(self, found: Found) -> list["OciBlob"]:
         """The blobs of a model, layers first, each once."""
         layers = {layer.digest: layer for layer in found.manifest.blobs}
-        return [OciBlob(self, layer, found.token) for layer in layers.values()]
+        token = found.token if found.host == self.name.host else ""
+        places = self.places
+        start = next((n for n, place in enumerate(places) if place.name.host == found.host), 0)
+        return [OciBlob(self, layer, token, tuple(places[start:])) for layer in layers.values()]
 
     def _check(self, manifest: Manifest) -> None:
         for layer in manifest.blobs:
@@ -93,11 +117,12 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class OciBlob:
-    """A Remote: one blob of a registry."""
+    """A Remote: one blob of a registry, at the `places` that did not fail before, or wherever the registry says."""
 
     registry: Registry
     layer: Layer
     token: str = ""
+    places: tuple[Registry, ...] = ()
 
     @property
     def digest(self) -> Digest:
@@ -113,18 +138,32 @@ class OciBlob:
 
     async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
         """Brings the blob into `blobs`. Raises RemoteError, StoreError."""
-        from ollamapy.remotes.oci.download import Download
-
         source = self.entry.source
         if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
             return digest
-        async with self.registry.open() as session:
-            session.token = self.token
+        return await _first_of(self.places or self.registry.places, lambda place: self._fetch(place, blobs, report))
+
+    async def _fetch(self, place: Registry, blobs: BlobSink, report: Report) -> Digest:
+        from ollamapy.remotes.oci.download import Download
+
+        async with place.open() as session:
+            if place == self.registry:
+                session.token = self.token or session.token
             download = Download(session, self._path, self.digest, self.layer.size, blobs, report)
             try:
                 return await download.run()
             except InvalidDigest as error:
                 raise RemoteError(error.message, hint="the registry sent something else; pull again") from error
+
+
+async def _first_of(places: Sequence[Registry], ask: Callable[[Registry], Awaitable[T]]) -> T:
+    """What the first place answers that can. Raises the RemoteError of the last one, the registry itself."""
+    for place in places[:-1]:
+        try:
+            return await ask(place)
+        except (RemoteError, InvalidDigest) as error:
+            log.warning("mirror passed over host=%s reason=%r", place.name.host, error.message)
+    return await ask(places[-1])
 
 
 def _repository_of(source: str) -> str:

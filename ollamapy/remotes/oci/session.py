@@ -4,10 +4,13 @@ Owns the HTTP client and the token. The token goes to the registry's own host an
 requests are followed without it when they leave that host.
 """
 
+import base64
 import contextlib
 import logging
 import platform
 import re
+import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +22,8 @@ import msgspec
 from ollamapy import __version__
 from ollamapy.errors import RemoteError
 from ollamapy.names import ModelName
-from ollamapy.remotes.oci.auth import Challenge, Key, signed_request
+from ollamapy.remotes.hosts import Access
+from ollamapy.remotes.oci.auth import Challenge, Key, check_realm, new_nonce, signed_request
 
 MAX_REDIRECTS = 10
 MAX_ERROR_BYTES = 4096
@@ -58,17 +62,29 @@ class Session:
     key_file: Path
     client: httpx.AsyncClient
     token: str = ""
-    _key: Key | None = field(default=None)
+    access: Access = field(default_factory=Access)
+    _key: Key | None = None
+    _is_basic: bool = False
+    """The registry takes name and password themselves."""
 
     @classmethod
     def open(
-        cls, name: ModelName, key_file: Path, *, insecure: bool, stall_seconds: float = STALL_SECONDS
+        cls,
+        name: ModelName,
+        key_file: Path,
+        *,
+        insecure: bool,
+        access: Access | None = None,
+        stall_seconds: float = STALL_SECONDS,
     ) -> "Session":
         """The registry of `name`. `insecure` makes every request http; without it, http is a RemoteError."""
+        access = access or Access()
+        insecure = insecure or access.insecure
         if name.scheme == "http" and not insecure:
             raise RemoteError("insecure protocol http", hint="--insecure allows plain http")
         scheme = "http" if insecure else name.scheme
-        return cls(f"{scheme}://{name.host}", key_file, _client(stall_seconds))
+        client = _client(access, stall_seconds)
+        return cls(f"{scheme}://{name.host}", key_file, client, access.token, access)
 
     async def __aenter__(self) -> "Session":
         return self
@@ -117,12 +133,12 @@ class Session:
         for is_last in (False, True):
             async with self._exchange(method, url, headers, body, is_ours=is_ours) as response:
                 if response.status_code == 401 and is_ours and not is_last:
-                    challenge = Challenge.parse(response.headers.get("www-authenticate", ""))
+                    challenge = response.headers.get("www-authenticate", "")
                 else:
                     await _check(response)
                     yield response
                     return
-            self.token = await self._fetch_token(challenge)
+            await self._log_in(challenge)
 
     def next_url(self, url: str, location: str) -> str:
         """Where the registry sends us on. Raises RemoteError when that leaves https, or is no web server."""
@@ -143,18 +159,45 @@ class Session:
         is_ours: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         sent = dict(headers or {})
-        if self.token and is_ours:
-            sent["Authorization"] = f"Bearer {self.token}"
+        if is_ours and (authorization := self._authorization):
+            sent["Authorization"] = authorization
         with network_faults():
             content = body() if callable(body) else body
             async with self.client.stream(method, url, headers=sent, content=content) as response:
                 yield response
 
+    @property
+    def _authorization(self) -> str:
+        if self._is_basic:
+            return self._basic
+        return f"Bearer {self.token}" if self.token else ""
+
+    @property
+    def _basic(self) -> str:
+        secret = f"{self.access.username}:{self.access.password}"
+        return f"Basic {base64.b64encode(secret.encode()).decode()}"
+
+    async def _log_in(self, header: str) -> None:
+        """What the registry's challenge asks for. Raises Status, RemoteError."""
+        if header.lower().startswith("basic") and self.access.username:
+            self._is_basic = True
+            return
+        challenge = Challenge.parse(header)
+        if not challenge.realm or header.lower().startswith("basic"):
+            hint = f"{self.host} wants a name and a password; config.yaml has room for them"
+            raise Status(401, "unauthorized: access denied", hint=hint)
+        self.token = await self._fetch_token(challenge)
+
     async def _fetch_token(self, challenge: Challenge) -> str:
-        if not challenge.realm:
-            raise Status(401, "unauthorized: access denied", hint=f"{self.host} wants a login of another kind")
-        self._key = self._key or Key.load(self.key_file)
-        url, headers = signed_request(challenge, self.host, self._key)
+        """By name and password, at the host that the user named too; else signed, at the registry's own."""
+        if self.access.username:
+            if urlsplit(challenge.realm).netloc != self.access.token_host:
+                check_realm(challenge, self.host)
+            url, headers = challenge.url(time.time(), new_nonce()), {"Authorization": self._basic}
+        else:
+            self._key = self._key or Key.load(self.key_file)
+            url, headers = signed_request(challenge, self.host, self._key)
+        self.next_url(self.base, url)
         async with self._exchange("GET", url, headers) as response:
             await _check(response)
             body = await _read(response, MAX_TOKEN_BYTES)
@@ -202,8 +245,8 @@ async def _beginning(response: httpx.Response) -> str:
     return body[:MAX_ERROR_BYTES].decode("utf-8", "replace").strip()
 
 
-def _client(stall_seconds: float) -> httpx.AsyncClient:
-    """A client with the user's proxies and certificates."""
+def _client(access: Access, stall_seconds: float) -> httpx.AsyncClient:
+    """A client with the user's proxies and certificates. Raises RemoteError."""
     agent = f"ollamapy/{__version__} ({platform.machine()} {platform.system().lower()})"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
     try:
@@ -212,10 +255,19 @@ def _client(stall_seconds: float) -> httpx.AsyncClient:
             timeout=stall_seconds,
             limits=limits,
             follow_redirects=False,
+            proxy=access.proxy or None,
+            verify=_certificates(access.ca_file) if access.ca_file else True,
         )
     except (ValueError, ImportError, OSError) as error:
-        hint = "see HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        hint = "see config.yaml, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
         raise RemoteError(f"the proxy or certificate settings do not work: {error}", hint=hint) from error
+
+
+def _certificates(ca_file: str) -> ssl.SSLContext:
+    """The system's authorities, and those of a file."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(Path(ca_file).expanduser())
+    return context
 
 
 class Lost(RemoteError):
