@@ -66,7 +66,14 @@ def renders_go(subject: Subject, conversation: Conversation) -> bool:
 
 async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
     """The prompt, with `[img-N]` where image N belongs. Raises TemplateError."""
-    conversation = conversation.without_data
+    text = await _render(services, subject, runner, conversation.without_data)
+    lost = [number for number in range(len(conversation.images)) if f"[img-{number}]" not in text]
+    if lost:
+        log.warning("the template leaves images out model=%s images=%s", subject.model.name, lost)
+    return text
+
+
+async def _render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
     if subject.model.config.model_family == "qwen3" or subject.model.name.model == "deepseek-r1":
         conversation = replace(conversation, messages=prompts.without_old_thoughts(conversation.messages))
     if not renders_go(subject, conversation):

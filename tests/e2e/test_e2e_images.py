@@ -239,3 +239,14 @@ def test_an_image_is_counted_roughly_where_nothing_is_computed(daemon: DaemonPro
     plain = daemon.post(f"{path}/count_tokens", model="seeing", messages=[{"role": "user", "content": "what?"}])
 
     assert daemon.post(f"{path}/count_tokens", **body)["input_tokens"] >= plain["input_tokens"] + 768
+
+
+def test_an_image_that_the_template_leaves_out_is_told_in_the_log(daemon: DaemonProcess) -> None:
+    assert daemon.post("/api/create", model="deaf", **{"from": "seeing"}, template="{{ .Prompt }}") == {
+        "status": "success"
+    }
+    messages = [{"role": "user", "content": "what?"}, {"role": "tool", "content": "", "images": [sent(picture(1))]}]
+
+    assert daemon.post("/api/chat", model="deaf", messages=messages, options=GREEDY)["done"]
+
+    assert "the template leaves images out" in daemon.log

@@ -91,3 +91,21 @@ def test_options_of_the_engine_go_before_the_environments() -> None:
     assert (asked.kv_type, asked.flash_attention, asked.use_mlock) == ("f16", False, True)
     assert needs_reload(plain, plain.pool_tokens, asked, Options())
     assert not needs_reload(plain, plain.pool_tokens, plain, Options())
+
+
+@pytest.mark.parametrize(
+    ("asked", "num_ctx_train", "expected"), [(512, 8192, 2048), (4096, 8192, 4096), (512, 1024, 1024)]
+)
+def test_a_model_that_sees_images_has_room_for_them(asked: int, num_ctx_train: int, expected: int) -> None:
+    shape = ModelShape("llama", num_ctx_train, sees_images=True)
+
+    assert request_num_ctx(Options(num_ctx=asked), shape, settings()) == expected
+
+
+def test_another_projector_is_a_reason_to_reload_and_vectors_need_none() -> None:
+    blind = plan_load("m", (), Options(), SHAPE, settings(), GIB)
+    seeing = plan_load("m", (), Options(), SHAPE, settings(), GIB, projector="p")
+
+    assert needs_reload(blind, blind.pool_tokens, seeing, Options())
+    assert not needs_reload(seeing, seeing.pool_tokens, seeing, Options())
+    assert plan_load("m", (), Options(), SHAPE, settings(), GIB, "embed", projector="p").projector == ""

@@ -2,16 +2,20 @@
 
 import queue
 import threading
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pytest
+from fakes.runner_process import echo_file
 
 from ollamapy.errors import InvalidInput
+from ollamapy.runner import echo
 from ollamapy.runner.model import Picture, Piece
+from ollamapy.runner.session import Generation
 from ollamapy.runner.sight import Memory, Prompt, Sight, assemble, made_up_tokens, segments
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Generate
+from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Load
 
 DEADLINE_SECONDS = 20.0
 
@@ -184,3 +188,36 @@ def test_requests_that_are_cancelled_before_and_during_their_encoding_go_nowhere
     assert watched.next()[0] == 3
     assert watched.projector.encoded == ["cat", "cow"]
     assert not watched.sight.cancel(3)
+
+
+def test_a_text_is_answered_while_an_image_is_encoded(tmp_path: Path) -> None:
+    load = Load("echo", str(echo_file(tmp_path)), 100, 100, 4)
+    model = echo.load(load, lambda _: None)
+    projector = model.projector = Projector()
+    projector.may_go.clear()
+    told: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put_all(events: list[Event]) -> None:
+        for event in events:
+            told.put(event)
+
+    session = Generation(load, model, put_all)
+    loop = threading.Thread(target=session.run)
+    loop.start()
+
+    def end() -> Finished:
+        while not isinstance(event := told.get(timeout=DEADLINE_SECONDS), Finished):
+            pass
+        return event
+
+    session.take(Generate(1, "[img-0]", Options(), 100, images=("cat",)))
+    assert projector.is_at_work.wait(DEADLINE_SECONDS)
+    session.take(Generate(2, "text", Options(), 100))
+    assert (end().id, projector.encoded) == (2, [])
+    session.cancel(Cancel(1))
+    projector.may_go.set()
+    last = end()
+    session.close()
+    loop.join(DEADLINE_SECONDS)
+
+    assert (last.id, last.reason) == (1, "cancel")
