@@ -35,9 +35,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
         daemon.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """A daemon with `echo` in it, for tests that leave things as they are."""
+    """A daemon with `echo` in it for the tests of a file, which leave things as they are or as their file expects."""
     daemon = DaemonProcess(tmp_path_factory.mktemp("shared"))
     assert daemon.post("/api/pull", model="echo") == {"status": "success"}
     yield daemon
@@ -58,7 +58,7 @@ def starters(tmp_path_factory: pytest.TempPathFactory, starter_gguf: Path, embed
     assert daemon.stop() == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def templated(shared: DaemonProcess) -> Callable[..., str]:
     """Makes a model on echo with a Go template; echo answers with the prompt that the template made."""
 
@@ -70,16 +70,16 @@ def templated(shared: DaemonProcess) -> Callable[..., str]:
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def caller(templated: Callable[..., str]) -> str:
     """A model that knows tools and answers with the last message: a call that the user wrote, or a tool's result."""
-    return templated("caller", TEMPLATE_WITH_TOOLS)
+    return templated("knows-tools", TEMPLATE_WITH_TOOLS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def thinker(templated: Callable[..., str]) -> str:
     """A model that can think and answers with what the user said, thoughts when they stand in tags."""
-    return templated("thinker", TEMPLATE_WITH_THINKING)
+    return templated("can-think", TEMPLATE_WITH_THINKING)
 
 
 @pytest.fixture
