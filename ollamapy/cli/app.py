@@ -211,14 +211,14 @@ def stop(model: Model) -> None:
 
 @app.command(epilog=help_section("pull"))
 def pull(
-    model: NewModel,
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False)],
     insecure: Insecure = False,
     from_peer: Annotated[str, _value("--from-peer", "HOST", "Pull from another ollamapy, HOST or HOST:PORT")] = "",
 ) -> None:
     """Pull a model from a registry"""
-    from ollamapy.cli.models import pull as pull_model
+    from ollamapy.cli.models import pull as pull_models
 
-    pull_model(Settings.from_env(), model, insecure, from_peer)
+    pull_models(Settings.from_env(), models, insecure, from_peer)
 
 
 @app.command(epilog=help_section("push"))

@@ -68,10 +68,13 @@ def show(settings: Settings, model: str, fields: Sequence[str], is_verbose: bool
         print(pages.page(answer, is_verbose=is_verbose), end="")
 
 
-def pull(settings: Settings, model: str, insecure: bool, from_peer: str = "") -> None:
-    """Fetches a model, with progress on stderr."""
+def pull(settings: Settings, models: Sequence[str], insecure: bool, from_peer: str = "") -> None:
+    """Fetches each model in turn, with progress on stderr; the first that cannot be fetched ends it."""
     with connect(settings) as client:
-        progress.follow(client.pull(model, insecure=insecure, from_peer=from_peer))
+        for model in models:
+            if len(models) > 1:
+                print(f"{model}:", file=sys.stderr)
+            progress.follow(client.pull(model, insecure=insecure, from_peer=from_peer))
 
 
 def push(settings: Settings, model: str, insecure: bool) -> None:

@@ -1,6 +1,8 @@
 """Pulling from registries: Debian's docker-registry, and another ollamapy."""
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +125,19 @@ def test_ollamas_own_key_is_used_when_it_is_there(tmp_path: Path) -> None:
     assert daemon.stop() == 0
 
     assert not (tmp_path / "id_ed25519").exists()
+
+
+def test_several_models_are_pulled_in_turn(registry: Registry, daemon: DaemonProcess) -> None:
+    names = [f"{registry.address}/ns/first", f"{registry.address}/ns/second"]
+    for name in names:
+        registry.push(name.partition("/")[2], "latest", WEIGHTS)
+    env = {**daemon.env, "OLLAMA_HOST": daemon.address}
+    command = [sys.executable, "-m", "ollamapy", "pull", *names, "--insecure"]
+
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.returncode == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert [line for line in lines if line.startswith(registry.address)] == [f"{name}:" for name in names]
+    found = {model["name"] for model in daemon.request("GET", "/api/tags").json()["models"]}
+    assert found == {f"{name}:latest" for name in names}
