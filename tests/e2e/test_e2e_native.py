@@ -1,10 +1,12 @@
 """Rows of the native API that other files have not: how fields combine, what is shown when, and what is left out."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes import goldens
 from fakes.daemon_process import DaemonProcess
 
 Templated = Callable[..., str]
@@ -150,3 +152,51 @@ def test_each_route_says_in_its_own_words_what_is_not_there(
     response = shared.request(method, path, body)
 
     assert (response.status_code, response.json()["error"]) == (status, error)
+
+
+CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
+HI: Any = [{"role": "user", "content": "hi"}]
+
+
+def test_the_usual_requests_are_answered_as_they_always_were(shared: DaemonProcess, caller: str, thinker: str) -> None:
+    """Clients parse these bytes: whatever changes here is seen by somebody. Times and counts of time stand as 0."""
+    asked: list[tuple[str, str, Any]] = [
+        ("GET", "/", None),
+        ("POST", "/api/generate", {"model": "echo", "prompt": "hi"}),
+        ("POST", "/api/generate", {"model": "echo", "prompt": "hi", "stream": False, "raw": True}),
+        (
+            "POST",
+            "/api/generate",
+            {"model": "echo", "prompt": "h", "stream": False, "logprobs": True, "top_logprobs": 1},
+        ),
+        ("POST", "/api/generate", {"model": "echo"}),
+        ("POST", "/api/chat", {"model": "echo", "messages": HI}),
+        ("POST", "/api/chat", {"model": "echo", "messages": HI, "stream": False}),
+        ("POST", "/api/chat", {"model": caller, "messages": [{"role": "user", "content": CALL}], "tools": [TOOL]}),
+        ("POST", "/api/chat", {"model": thinker, "messages": [{"role": "user", "content": "<think>a</think>b"}]}),
+        ("POST", "/api/chat", {"model": "echo", "messages": []}),
+        ("POST", "/api/chat", {"model": "nope", "messages": HI}),
+        ("POST", "/api/embed", {"model": "echo", "input": "", "keep_alive": 0}),
+        ("POST", "/api/show", {"model": "echo"}),
+        ("POST", "/api/pull", {"model": "echo", "stream": False}),
+        ("POST", "/api/create", {"model": "golden", "from": "echo", "system": "be golden"}),
+        ("POST", "/api/copy", {"source": "golden", "destination": "golden-too"}),
+        ("DELETE", "/api/delete", {"model": "golden"}),
+        ("DELETE", "/api/delete", {"model": "golden-too"}),
+        ("HEAD", f"/api/blobs/sha256:{'0' * 64}", None),
+        ("POST", "/api/chat", {"model": "echo", "messages": [], "keep_alive": 0}),
+    ]
+    told = [exchange(shared, *request) for request in asked]
+
+    goldens.check(goldens.FOLDER / "native" / "examples.txt", "\n".join(told))
+
+
+def exchange(daemon: DaemonProcess, method: str, path: str, body: Any) -> str:
+    response = daemon.request(method, path, body)
+    kind = response.headers.get("content-type", "")
+    text = re.sub(r',"(prompt_cached|draft|draft_accepted)_count":\d+', "", response.text)  # as the cache has it
+    text = re.sub(r'"(\w+_duration)":\d+', r'"\1":0', text)
+    text = re.sub(r'"(created|modified)_at":"[^"]*"', r'"\1_at":"0"', re.sub(r"call_\w{8}", "call_0", text))
+    text = text.replace(str(daemon.home), "HOME")
+    return f"{method} {path} {json.dumps(body)}\n{response.status_code} {kind}\n{text.strip()}\n"
