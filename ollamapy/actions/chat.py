@@ -82,6 +82,8 @@ def _check_capabilities(subject: Subject, request: ChatRequest, offer: Offer) ->
     inference.require(subject, request.model, "chat")
     if offer.tools and not offer.must_call:
         inference.require_capability(subject, "tools")
+    if inference.images_of(request):
+        inference.require_capability(subject, "vision")
 
 
 def _conversation(subject: Subject, request: ChatRequest, offer: Offer, think: Think) -> Conversation:

@@ -179,6 +179,15 @@ def test_a_model_without_a_projector_refuses_images(daemon: DaemonProcess, kind:
     assert "registry.ollama.ai/library/blind:latest does not support vision" in text
 
 
+def test_a_model_without_a_projector_counts_no_images(daemon: DaemonProcess) -> None:
+    path, body = with_image("anthropic", picture(1), model="blind")
+
+    status, text = refusal(daemon, f"{path}/count_tokens", **body)
+
+    assert status == 400
+    assert "does not support vision" in text
+
+
 @pytest.mark.parametrize("kind", ["native", "openai", "anthropic"])
 def test_a_bomb_and_a_text_are_refused(daemon: DaemonProcess, kind: str) -> None:
     bomb = picture(1)[:16] + (60_000).to_bytes(4) * 2 + picture(1)[24:]
