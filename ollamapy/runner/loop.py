@@ -25,6 +25,9 @@ from ollamapy.runner.whole import WholePrefixes
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
 
 _STATS_STEPS = 64
+_LONG_PROMPT = 256
+"""Tokens of a prompt, computed and not taken from the cache, from which on it is saved without delay."""
+_MOST_UNSAVED = 8
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,8 @@ class Loop:
         self._idle_cores = IdleCores()
         self._events: list[Event] = []
         self._is_closed = False
+        self._unsaved: list[tuple[str, list[int]]] = []
+        """Scopes and tokens of prompts that took long to compute, since the loop was idle."""
         self._lone_prompt: int | None = None
         """The request whose prompt has a step for itself: nobody else would miss it."""
         self._meter = _Meter()
@@ -100,6 +105,7 @@ class Loop:
                 self._send([self._meter.take()])
                 if self._scheduler.is_idle:
                     self._scheduler.check()
+                    self._save_early()
 
     def _save(self) -> None:
         """What running sequences have computed is saved too; nobody waits for their answers any more."""
@@ -107,6 +113,19 @@ class Loop:
             self._release(sequence, keep=True)
         if self._tiers:
             self._tiers.save(self._scheduler.cache.holders())
+
+    def _save_early(self) -> None:
+        """Saves the prompts that took long to compute, as far as they are still in the pool."""
+        if not (self._tiers and self._unsaved):
+            return
+        prompts, self._unsaved = self._unsaved, []
+        found = (
+            (slot, scope, prompt)
+            for slot, scope, tokens in self._scheduler.cache.holders()
+            for asked, prompt in prompts
+            if (asked, prompt) == (scope, tokens[: len(prompt)])
+        )
+        self._tiers.save_early(found, lambda: not self._inbox.empty())
 
     def _flush(self) -> None:
         if self._events:
@@ -368,6 +387,9 @@ class Loop:
         self._events.append(Refusal(sequence.id, "internal", message))
 
     def _release(self, sequence: Sequence, *, keep: bool) -> None:
+        num_new = sequence.num_prompt - (sequence.num_cached or 0)
+        if self._model.info.can_cut and sequence.num_output and num_new >= _LONG_PROMPT:
+            self._unsaved = [*self._unsaved[1 - _MOST_UNSAVED :], (sequence.request.scope, sequence.prompt_tokens)]
         self._scheduler.remove(sequence, keep=keep)
         self._carry_out_moves()
         sequence.sampler.close()

@@ -9,7 +9,7 @@ import logging
 import time
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from ollamapy.runner.snapshots import Snapshots
 from ollamapy.wire.runner import Load
 
 BLOCK_TOKENS = 64
+_EARLY_SECONDS = 0.25
+"""How long a running model may take for saving, while nobody asks for anything."""
 _SAVE_SECONDS = 2.0
 """How long the end of a runner may take for saving; the daemon waits longer than that."""
 
@@ -129,18 +131,33 @@ class Tiers:
         if self._files is None:
             return
         deadline = time.monotonic() + _SAVE_SECONDS
+        if not self._save_held(held, lambda: time.monotonic() > deadline):
+            return
+        for key, data in self._host.items():
+            if time.monotonic() > deadline or not self._files.save(key, data):
+                return
+        self._files.prune()
+
+    def save_early(self, held: Iterable[tuple[int, str, list[int]]], is_wanted: Callable[[], bool]) -> None:
+        """Writes what is in the pool to the files, so that no crash loses it; not for long, and not when `is_wanted`
+        says that there is other work."""
+        if self._files is None:
+            return
+        deadline = time.monotonic() + _EARLY_SECONDS
+        self._save_held(held, lambda: is_wanted() or time.monotonic() > deadline)
+        self._files.prune()
+
+    def _save_held(self, held: Iterable[tuple[int, str, list[int]]], is_over: Callable[[], bool]) -> bool:
+        """False when there was no time for all, or no place."""
+        assert self._files is not None
         num_saved = 0
         for slot, scope, tokens in held:
             for block in self._blocks(scope, tokens):
                 num_saved += block.key not in self._files
-                if time.monotonic() > deadline or not self._write(slot, block):
-                    return
-        for key, data in self._host.items():
-            num_saved += key not in self._files
-            if time.monotonic() > deadline or not self._files.save(key, data):
-                return
-        self._files.prune()
+                if is_over() or not self._write(slot, block):
+                    return False
         log.info("snapshots saved blocks=%d", num_saved)
+        return True
 
     def __contains__(self, key: str) -> bool:
         return self._host.get(key) is not None or (self._files is not None and key in self._files)

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from fakes import noisy_runner
+from fakes.daemon_process import wait_until
 from fakes.runner_process import DEADLINE_SECONDS, PROGRAM, RunnerProcess, echo_file, environment
 
 from ollamapy.wire.options import Options
@@ -47,8 +49,10 @@ def noisy() -> Iterator[RunnerProcess]:
         yield process
 
 
-def load_request(path: Path, *, num_ctx: int = 4096, pool_tokens: int = 8192, num_parallel: int = 8) -> Load:
-    return Load("echo", str(path), num_ctx, pool_tokens, num_parallel)
+def load_request(
+    path: Path, *, num_ctx: int = 4096, pool_tokens: int = 8192, num_parallel: int = 8, **fields: Any
+) -> Load:
+    return Load("echo", str(path), num_ctx, pool_tokens, num_parallel, **fields)
 
 
 def generate_request(request_id: int, prompt: str, num_predict: int = -1) -> Generate:
@@ -209,6 +213,25 @@ def test_a_cancelled_request_makes_room_for_the_next(runner: RunnerProcess, tmp_
 
     assert runner.answer(2).text == "next"
     assert runner.answers[1].finished.reason == "cancel"
+
+
+def test_a_long_prompt_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:
+    """It is saved in the first idle moment, and not only at the end."""
+    folder = tmp_path / "snapshots"
+    snapshots = {"snapshot_folder": str(folder), "snapshot_key": "echo", "snapshot_bytes": 1 << 24}
+    load = load_request(echo_file(tmp_path), **snapshots)
+    with RunnerProcess() as first:
+        first.load(load)
+        first.generate(generate_request(1, "x" * 399, num_predict=1))
+        wait_until(lambda: len(list(folder.rglob("*.kv"))) == 6, "the prompt is saved")
+        os.kill(first.pid, signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
+
+    with RunnerProcess() as second:
+        second.load(load)
+        (answer,) = second.generate(generate_request(1, "x" * 399, num_predict=1))
+
+    assert answer.finished.num_prompt_cached == 384
 
 
 def test_control_tokens_are_written_out_on_request(noisy: RunnerProcess, tmp_path: Path) -> None:
