@@ -242,7 +242,8 @@ class Loop:
         if outcome is Decoded.NO_ROOM:
             self._give_way(batch)
             return False
-        self._pace.observe(num_prefill(batch), seconds)
+        if not any(planned.guessed for planned in batch):
+            self._pace.observe(num_prefill(batch), seconds)
         row = 0
         for planned in batch:
             is_last = planned.is_last

@@ -11,18 +11,25 @@ _SHARED_SECONDS = 0.15
 
 @dataclass(slots=True)
 class Pace:
-    """Learns the prefill rate from the steps it is shown and turns a time budget into tokens."""
+    """Learns from the steps it is shown what prompts and streams cost, and turns a time budget into tokens.
+
+    Prompts get at least half of a step: beside streams that are slow in themselves they would else never end.
+    """
 
     max_batch: int
     tokens_per_second: float = 256.0
+    stream_seconds: float = 0.0
+    """What a step takes in which streams alone go on."""
 
     def observe(self, num_tokens: int, seconds: float) -> None:
         """One step with `num_tokens` of prompts took `seconds`. Small chunks say little and are passed over."""
-        if num_tokens >= _MIN_TOKENS // 2 and seconds > 0:
+        if num_tokens == 0:
+            self.stream_seconds += 0.5 * (seconds - self.stream_seconds)
+        elif num_tokens >= _MIN_TOKENS // 2 and seconds > 0:
             self.tokens_per_second += 0.5 * (num_tokens / seconds - self.tokens_per_second)
 
     def budget(self, num_decoding: int) -> int:
         """Prompt tokens for the next step: a multiple of 32, at least 32, at most a batch."""
-        seconds = _SHARED_SECONDS if num_decoding else _ALONE_SECONDS
+        seconds = min(max(_SHARED_SECONDS, 2 * self.stream_seconds), _ALONE_SECONDS) if num_decoding else _ALONE_SECONDS
         tokens = int(self.tokens_per_second * seconds) // _MIN_TOKENS * _MIN_TOKENS
         return min(max(tokens, _MIN_TOKENS), self.max_batch)

@@ -420,6 +420,36 @@ def test_a_slow_machine_gets_small_chunks_that_never_vanish() -> None:
     assert pace.budget(3) == 32
 
 
+@pytest.mark.parametrize(
+    ("rate", "stream_seconds", "longest"),
+    [(300.0, 0.0075, 0.3), (860.0, 0.0045, 0.3), (300.0, 0.07, 0.3), (150.0, 0.2, 0.6)],
+    ids=["Q4_1", "Q4_0", "16 streams", "a busy machine"],
+)
+def test_a_long_prompt_holds_streams_up_for_a_bounded_time(rate: float, stream_seconds: float, longest: float) -> None:
+    """Prompt tokens and stream steps cost what was recorded; 2,000 tokens arrive."""
+    pace, left, steps = Pace(max_batch=512), 2000, []
+    for _ in range(20):
+        pace.observe(0, stream_seconds)
+
+    while left > 0:
+        count = min(pace.budget(1), left)
+        seconds = stream_seconds + count / rate
+        pace.observe(count, seconds)
+        steps.append(seconds)
+        left -= count
+
+    assert max(steps[2:]) < longest, "the first ones are planned before anything is known"
+    assert max(steps) < 2 * longest
+    assert sum(steps) < 2.5 * 2000 / rate, "the prompt gets half of the time at least"
+
+
+def test_one_slow_step_of_a_stream_makes_no_long_ones() -> None:
+    pace = Pace(max_batch=512)
+    pace.observe(0, 60.0)
+
+    assert pace.budget(1) <= pace.budget(0)
+
+
 def test_chunks_too_small_to_measure_change_nothing() -> None:
     pace = Pace(max_batch=512)
     pace.observe(8, 60.0)
