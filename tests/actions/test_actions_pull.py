@@ -32,7 +32,7 @@ ECHO = ModelName.parse("echo")
 def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     """A daemon's services with the shipped catalogue; the books of its store balance at the end."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    services = services_for(settings_for(tmp_path / "models"), Catalogue.load())
+    services = services_for(settings_for(tmp_path / "models", offline=False), Catalogue.load())
     services.store.start()
     yield services
     services.transfers.check()
@@ -135,7 +135,7 @@ def test_what_only_the_old_version_used_goes(services: Services, tmp_path: Path)
 
 
 def test_with_noprune_the_old_version_stays(services: Services, tmp_path: Path) -> None:
-    services.settings = settings_for(tmp_path / "models", noprune=True)
+    services.settings = settings_for(tmp_path / "models", offline=False, noprune=True)
     with_catalogue(services, tmp_path / "old.gguf")
     run(services, "tiny")
     with_catalogue(services, tmp_path / "new.gguf", tiny_model())
@@ -201,7 +201,7 @@ from ollamapy.actions.pull import pull
 from ollamapy.wire.native import PullRequest
 
 async def main():
-    services = services_for(settings_for(Path(sys.argv[1])))
+    services = services_for(settings_for(Path(sys.argv[1]), offline=False))
     services.store.start()
     async for line in pull(services, PullRequest(model=sys.argv[2], insecure=True)):
         print(line.completed, flush=True)
@@ -284,7 +284,12 @@ def test_a_failed_pull_leaves_the_model_that_was_there(services: Services, tmp_p
     assert services.store.manifests.read(ModelName.parse("tiny")).raw == manifest
 
 
-def test_an_unknown_model_does_not_exist_and_that_is_said_after_the_first_line(services: Services) -> None:
+def test_an_unknown_model_does_not_exist_and_that_is_said_after_the_first_line(
+    services: Services, tmp_path: Path
+) -> None:
+    """Offline, where no registry can be asked."""
+    services.settings = settings_for(tmp_path / "models")
+
     seen = fail(services, "nothing", RemoteError, r"^pull model manifest: file does not exist$")
 
     assert seen == [Progress("pulling manifest")]
