@@ -154,7 +154,7 @@ def test_two_servers_are_measured_in_turn_with_the_same_texts() -> None:
 
     async def measure(load: Load, target: Target) -> list[Point]:
         other = Target("other", target.url, "openai", "n")
-        bench = Bench(load, target, Workload(20, 3), watched, Fixed(other))
+        bench = Bench(load, target, Workload(60, 3), watched, Fixed(other))
         return await bench.measure((1, 2))
 
     points = against(server.chat, measure)
@@ -162,7 +162,7 @@ def test_two_servers_are_measured_in_turn_with_the_same_texts() -> None:
     assert [(point.label, point.num_clients) for point in points] == [("it", 1), ("other", 1), ("it", 2), ("other", 2)]
     assert watched.points == points
     assert [point.summary.num_requests for point in points] == [4, 4, 6, 6]
-    assert [round(point.summary.prompt_tokens) for point in points] == [20] * 4
+    assert [round(point.summary.prompt_tokens) for point in points] == [60] * 4
     asked = [(body["model"], body["messages"][0]["content"]) for body in server.asked if body["max_tokens"] == 3]
     assert [model for model, _ in asked[:8]] == ["m", "n", "n", "m", "m", "n", "n", "m"]
     assert sorted(text for model, text in asked if model == "m") == sorted(
