@@ -94,7 +94,8 @@ class Loop:
                 self._save()
                 return
             started = time.perf_counter()
-            step = self._scheduler.next_step(self._pace.budget(self._scheduler.num_decoding))
+            budget = self._pace.budget(self._scheduler.num_decoding, self._scheduler.num_prompts)
+            step = self._scheduler.next_step(budget)
             self._carry_out_moves()
             for batch in step.batches:
                 if not self._run_batch(batch):

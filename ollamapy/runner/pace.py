@@ -6,7 +6,10 @@ _MIN_TOKENS = 32
 _ALONE_SECONDS = 0.5
 """Longest step while nobody streams: bounds the delay of a cancel and of a newcomer."""
 _SHARED_SECONDS = 0.15
-"""Longest step while somebody streams."""
+"""Longest step while somebody streams and nobody waits."""
+_PATIENCE = 0.5
+"""By how much of that each waiting prompt makes it longer: streams that end together decode together, and a crowd is
+served sooner when its prompts come first."""
 
 
 @dataclass(slots=True)
@@ -28,8 +31,12 @@ class Pace:
         elif num_tokens >= _MIN_TOKENS // 2 and seconds > 0:
             self.tokens_per_second += 0.5 * (num_tokens / seconds - self.tokens_per_second)
 
-    def budget(self, num_decoding: int) -> int:
-        """Prompt tokens for the next step: a multiple of 32, at least 32, at most a batch."""
-        seconds = min(max(_SHARED_SECONDS, 2 * self.stream_seconds), _ALONE_SECONDS) if num_decoding else _ALONE_SECONDS
+    def budget(self, num_decoding: int, num_prompts: int = 0) -> int:
+        """Prompt tokens for the next step: a multiple of 32, at least 32, at most a batch.
+
+        `num_prompts` are those that wait or are being computed.
+        """
+        shared = max(_SHARED_SECONDS, 2 * self.stream_seconds) * (1 + _PATIENCE * max(num_prompts - 1, 0))
+        seconds = min(shared, _ALONE_SECONDS) if num_decoding else _ALONE_SECONDS
         tokens = int(self.tokens_per_second * seconds) // _MIN_TOKENS * _MIN_TOKENS
         return min(max(tokens, _MIN_TOKENS), self.max_batch)

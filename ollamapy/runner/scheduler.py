@@ -104,6 +104,11 @@ class Scheduler:
         """Running sequences that are past their prompt."""
         return sum(1 for s in self.running if s.num_output and s.num_pending == 1)
 
+    @property
+    def num_prompts(self) -> int:
+        """Prompts that wait or are being computed."""
+        return len(self.waiting) + sum(1 for s in self.running if s.num_pending > 1)
+
     def submit(self, sequence: Sequence) -> None:
         self.waiting.arrive(sequence)
 

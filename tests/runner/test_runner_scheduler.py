@@ -466,3 +466,23 @@ def test_a_stream_shrinks_the_chunks_of_others() -> None:
 
 def test_a_budget_is_at_most_a_batch() -> None:
     assert Pace(max_batch=8).budget(0) == 8
+
+
+def test_a_crowd_of_prompts_comes_before_the_streams_but_never_stalls_them_longer_than_a_step_alone() -> None:
+    pace = Pace(max_batch=512)
+
+    budgets = [pace.budget(1, num_prompts) for num_prompts in (0, 1, 2, 4, 16, 100)]
+
+    assert budgets == [32, 32, 32, 96, 128, 128]
+    assert budgets[-1] == pace.budget(0, 100)
+
+
+def test_prompts_are_counted_while_they_wait_and_while_they_are_computed() -> None:
+    books = scheduler(20, 20, num_parallel=1)
+    assert books.num_prompts == 2
+
+    carry_out(books, books.next_step(8))
+    assert books.num_prompts == 2
+
+    carry_out(books, books.next_step(11))
+    assert books.num_prompts == 1
