@@ -1,6 +1,7 @@
 """Requests and responses of `/api/*`. A field without a default is always sent; the others are left out when empty.
 
-`decode` turns a body into a request the way Ollama reads it: null is absent, unknown fields are ignored.
+`decode` turns a body into a request the way Ollama reads it: null is absent, unknown fields are ignored, and names are
+taken in any case.
 """
 
 from typing import Any, Literal, TypeVar
@@ -8,8 +9,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from ollamapy.errors import InvalidInput
+from ollamapy.wire.fields import normalised
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 Think = bool | Literal["low", "medium", "high", "max"] | None
 
@@ -34,8 +36,8 @@ class Tool(_Request, frozen=True):
 
 
 class ToolCallFunction(msgspec.Struct, frozen=True):
-    name: str
-    arguments: dict[str, Any]
+    name: str = ""
+    arguments: dict[str, Any] = {}
     index: int = 0
 
 
@@ -47,7 +49,7 @@ class ToolCall(_Request, frozen=True):
 class Message(_Request, frozen=True):
     """One message of a chat; `role` is lower-cased by whoever reads it from outside."""
 
-    role: str
+    role: str = ""
     content: str = ""
     thinking: str = ""
     images: tuple[str, ...] = ()
@@ -111,7 +113,8 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     """A chunk or the last object, in Ollama's order of fields. Durations are nanoseconds.
 
     `prompt_cached_count` tokens of the prompt were in the cache already; `prompt_eval_count` counts them too.
-    `prompt_dropped_count` tokens of the prompt were left out to make it fit; Ollama drops them without a word.
+    `prompt_dropped_count` tokens of the prompt were left out to make it fit, and `context_dropped_count` tokens were
+    forgotten while the answer was made, so that it could go on; Ollama drops both without a word.
     `draft_count` tokens of the answer were guessed before they were computed, `draft_accepted_count` of them rightly.
     `thinking_cut` says that `think_budget` (or a format that had to come) ended the reasoning.
     `warning` says what could not be read as a call of a tool, and is content for that reason.
@@ -133,6 +136,7 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     eval_duration: int = 0
     prompt_cached_count: int = 0
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     draft_count: int = 0
     draft_accepted_count: int = 0
     thinking_cut: bool = False
@@ -164,6 +168,7 @@ class ChatResponse(_Response, frozen=True, kw_only=True):
     eval_duration: int = 0
     prompt_cached_count: int = 0
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     draft_count: int = 0
     draft_accepted_count: int = 0
     thinking_cut: bool = False
@@ -427,18 +432,6 @@ def decode(body: bytes, kind: type[T]) -> T:
         value = msgspec.json.decode(body)
         if not isinstance(value, dict):
             raise InvalidInput("the request body must be a JSON object")
-        return msgspec.convert(_without_nulls(value), kind)
+        return msgspec.convert(normalised(value, kind), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(str(error)) from error
-
-
-def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
-    """Drops null fields of the request, of its messages and of their tool calls; free-form values stay as they are."""
-    kept: dict[str, Any] = {}
-    for name, item in value.items():
-        if item is None:
-            continue
-        if name in {"messages", "tools", "tool_calls"} and isinstance(item, list):
-            item = [_without_nulls(entry) if isinstance(entry, dict) else entry for entry in item]
-        kept[name] = item
-    return kept
