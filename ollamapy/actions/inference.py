@@ -68,6 +68,7 @@ class Timing:
             **self.loading(),
             "prompt_eval_count": finished.num_prompt,
             "prompt_cached_count": finished.num_prompt_cached,
+            "context_dropped_count": finished.num_shifted,
             "prompt_eval_duration": _nanoseconds(finished.prompt_seconds),
             "eval_count": finished.num_output,
             "eval_duration": _nanoseconds(finished.output_seconds),

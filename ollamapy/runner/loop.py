@@ -367,6 +367,7 @@ class Loop:
                 return False
             self._model.move(sequence.slot, end, sequence.num_computed, start - end)
         self._scheduler.shift(sequence, start, end, is_own=is_own)
+        sequence.num_shifted += end - start
         log.info("context shifted id=%d dropped=%d kept=%d", sequence.id, end - start, start)
         return True
 
@@ -463,6 +464,7 @@ def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
         num_prompt=sequence.num_prompt,
         num_prompt_cached=sequence.num_cached or 0,
         num_prompt_dropped=sequence.num_dropped,
+        num_shifted=sequence.num_shifted,
         num_output=sequence.num_output,
         prompt_seconds=answered - started,
         output_seconds=now - answered,

@@ -47,6 +47,8 @@ class Sequence:
     num_computed: int = 0
     num_cached: int | None = None
     """Tokens of the prompt that were in the cache when it first ran; None before."""
+    num_shifted: int = 0
+    """Tokens that context shifts took out."""
     is_shifted: bool = False
     """Cells of it were moved: they hold what no computation of its tokens would give."""
     num_passed: int = 0

@@ -193,6 +193,8 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     num_output: int = 0
     prompt_seconds: float = 0.0
     output_seconds: float = 0.0
+    num_shifted: int = 0
+    """Tokens that the context lost while the answer was made, so that it could go on."""
     queue_seconds: float = 0.0
     num_drafted: int = 0
     """Tokens of the answer that were guessed, and below those that were guessed right."""
