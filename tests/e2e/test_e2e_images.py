@@ -16,6 +16,8 @@ pytestmark = pytest.mark.weights
 
 TEMPLATE = "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}<assistant>"
 GREEDY = {"temperature": 0, "num_predict": 5, "seed": 1}
+TOLERANCE = 0.05
+"""Of a log probability: what was cached is rounded differently from what was computed in one batch."""
 
 
 def upload(daemon: DaemonProcess, data: bytes) -> str:
@@ -86,11 +88,12 @@ def test_a_model_with_a_projector_says_what_it_sees_with(daemon: DaemonProcess) 
 
 def test_an_image_in_a_chat_is_seen(daemon: DaemonProcess) -> None:
     plain = chat(daemon, "what?")
-    one, same, other = (chat(daemon, "what?", picture(seed), logprobs=True) for seed in (1, 1, 2))
+    answers = [chat(daemon, "what?", picture(seed), logprobs=True) for seed in (1, 1, 2)]
+    one, same, other = (answer["logprobs"][0]["logprob"] for answer in answers)
 
-    assert one["prompt_eval_count"] == plain["prompt_eval_count"] + NUM_ROWS
-    assert one["message"] == same["message"]
-    assert one["logprobs"][0] != other["logprobs"][0]
+    assert answers[0]["prompt_eval_count"] == plain["prompt_eval_count"] + NUM_ROWS
+    assert one == pytest.approx(same, abs=TOLERANCE)
+    assert abs(one - other) > TOLERANCE
 
 
 def test_an_image_in_generate_is_seen(daemon: DaemonProcess) -> None:
