@@ -12,4 +12,4 @@ class ExtraFields(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: Any = None
     think: Any = None
     grammar: str | None = None
-    priority: Any = None
+    priority: int | None = None

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollamapy.dialects.body import decode
 from ollamapy.dialects.extra import extras_of
-from ollamapy.errors import Unsupported
+from ollamapy.errors import InvalidInput, Unsupported
 from ollamapy.pictures import base64_fault
 from ollamapy.wire.extra import ExtraFields
 
@@ -28,6 +29,12 @@ def test_fields_that_were_given_are_passed_on() -> None:
 def test_a_field_that_the_native_request_does_not_know_is_refused_not_dropped() -> None:
     with pytest.raises(Unsupported, match="grammar is not supported yet"):
         extras_of(ExtraFields(grammar="root ::= x"), Small)
+
+
+@pytest.mark.parametrize("priority", ['"high"', "1.5", "true", "[]"])
+def test_a_priority_is_a_whole_number(priority: str) -> None:
+    with pytest.raises(InvalidInput, match=r"Expected `int \| null`"):
+        decode(f'{{"priority": {priority}}}'.encode(), ExtraFields)
 
 
 @given(st.binary())
