@@ -11,7 +11,7 @@ import msgspec
 from ollamapy.wire.extra import ExtraFields
 
 
-class SentBlock(msgspec.Struct, frozen=True):
+class SentBlock(msgspec.Struct, frozen=True, omit_defaults=True):
     """One block of a message, of whatever type; each type uses some of the fields."""
 
     type: str = ""

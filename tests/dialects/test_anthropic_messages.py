@@ -73,6 +73,10 @@ def test_messages_of_which_nothing_is_left_are_none() -> None:
         native(system="be kind", messages=[{"role": "user", "content": ""}])
 
 
+def test_a_system_text_among_the_messages_is_a_message() -> None:
+    assert native(messages=[{"role": "system", "content": "be kind"}]).messages == (Message("system", "be kind"),)
+
+
 @pytest.mark.parametrize(
     ("system", "expected"),
     [("be kind", "be kind"), ([text("be "), text("kind")], "be kind"), ("", None), ([], None), (None, None)],
@@ -175,6 +179,7 @@ def test_an_output_format_is_a_format() -> None:
                 ({"type": "image", "source": {"type": "base64", "data": "AA!A"}}, "invalid base64 image data: illegal base64 data at input byte 2"),
                 ({"type": "image", "source": {"type": "base64"}}, "invalid base64 image data: the data is no text"),
                 (result([{"type": "image"}]), "invalid tool_result image source"),
+                (result([{"type": "image", "source": {"type": "url"}}]), "invalid image source type: url. Only base64 images are supported."),
                 ({"type": "tool_use", "name": "f"}, "tool_use block missing required 'id' field"),
                 ({"type": "tool_use", "id": "t"}, "tool_use block missing required 'name' field"),
                 ({"type": "tool_use", "id": "t", "name": "f", "input": []}, "tool_use block's 'input' must be an object"),
@@ -215,7 +220,8 @@ def test_an_estimate_is_a_quarter_of_the_bytes(fields: dict[str, Any], estimate:
     assert estimate_of(sent(**fields)) == estimate
 
 
-def test_calls_and_results_count_for_the_estimate() -> None:
-    with_call = estimate_of(sent(messages=[{"role": "user", "content": [{**USE, "input": {"text": "x" * 400}}]}]))
+def test_calls_and_results_count_for_the_estimate_with_their_json() -> None:
+    blocks = [USE, result([text("sunny")])]
+    num_bytes = sum(len(json.dumps(block, separators=(",", ":"))) for block in blocks)
 
-    assert 100 <= with_call <= 110
+    assert estimate_of(sent(messages=[{"role": "user", "content": blocks}])) == (len("user") + num_bytes) // 4

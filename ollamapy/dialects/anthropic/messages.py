@@ -16,10 +16,13 @@ _OWN_TOOL = "web_search"
 
 
 def messages_of(wanted: CountRequest) -> tuple[Message, ...]:
-    """The native messages, the system text first."""
+    """The native messages, the system text first. Raises InvalidInput when nothing else is left."""
     system = system_of(wanted)
     first = (Message("system", system),) if system else ()
-    return (*first, *(message for sent in wanted.messages or () for message in _messages(sent)))
+    said = tuple(message for sent in wanted.messages or () for message in _messages(sent))
+    if not said:
+        raise InvalidInput("messages is required", hint="give one that has a text, an image, a call or a result")
+    return (*first, *said)
 
 
 def system_of(wanted: CountRequest) -> str:
@@ -68,7 +71,7 @@ def _image(source: Any, place: str = "image") -> str:
         raise InvalidInput(f"invalid {place} source")
     if source.get("type") != "base64":
         kind = source.get("type")
-        raise InvalidInput(f"invalid {place} source type: {kind}. Only base64 images are supported.")
+        raise InvalidInput(f"invalid image source type: {kind}. Only base64 images are supported.")
     data = source.get("data")
     if fault := base64_fault(data) if isinstance(data, str) else "the data is no text":
         raise InvalidInput(f"invalid base64 image data: {fault}")

@@ -35,10 +35,7 @@ def _require_model(wanted: CountRequest) -> None:
 def _prompt_of(wanted: CountRequest) -> ChatRequest:
     if not wanted.messages:
         raise InvalidInput("messages is required")
-    messages = messages_of(wanted)
-    if all(message.role == "system" for message in messages):
-        raise InvalidInput("messages is required", hint="give one that has a text, an image, a call or a result")
-    tools = tools_of(wanted.tools)
+    messages, tools = messages_of(wanted), tools_of(wanted.tools)
     kind = wanted.tool_choice.type if wanted.tool_choice else "auto"
     return ChatRequest(
         model=wanted.model or "",
@@ -106,5 +103,5 @@ def _message_bytes(message: SentMessage) -> int:
 
 def _block_bytes(block: SentBlock) -> int:
     if block.type in ("tool_use", "tool_result"):
-        return len(msgspec.json.encode([block.input, block.content]))
+        return len(msgspec.json.encode(block))
     return len((block.text or "").encode()) + len((block.thinking or "").encode())
