@@ -50,9 +50,10 @@ class PromptTooLong(InvalidInput):
     """Carries the prompt's length and the limit, in tokens."""
 
     code = "prompt_too_long"
+    ways_out = "shorten the prompt, raise num_ctx, or use a model with a longer context"
 
     def __init__(self, message: str, *, num_prompt: int = 0, limit: int = 0, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint or self.ways_out)
         self.num_prompt = num_prompt
         self.limit = limit
 
@@ -74,6 +75,12 @@ class Cancelled(Error):
 
 class ModelFileError(Error):
     code = "model_file"
+
+    def of_model(self, name: str) -> "ModelFileError":
+        """The same for whoever asked for the model of this short name, in Ollama's words."""
+        advice = f"If you previously pulled this model, try updating it by running `ollama pull {name}`"
+        text = f"{self.message}: this model may be incompatible with your version of Ollama. {advice}"
+        return ModelFileError(text, hint=self.hint)
 
 
 class OptionError(Error):

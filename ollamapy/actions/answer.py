@@ -153,8 +153,12 @@ async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask)
                 yield part
         return
     except PromptTooLong as error:  # comes before the first part
-        if not ask.truncate or ask.conversation is None:
+        if not ask.truncate:
             raise
+        if ask.conversation is None:  # a raw prompt, which the runner would have cut if it might
+            if ask.images:
+                raise
+            raise prompting.cannot_shift(error) from error
         num_prompt = error.num_prompt
         generate = prompting.allow_cut(subject, ask.conversation, ask.generate, error)
         ask = replace(

@@ -18,7 +18,7 @@ import msgspec
 from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error, InvalidInput, NotFound, Unsupported
+from ollamapy.errors import Error, InvalidInput, LoadFailed, ModelFileError, NotFound, Unsupported
 from ollamapy.modelfile.options import check_options, merge
 from ollamapy.names import ModelName
 from ollamapy.pictures import base64_fault, check_image
@@ -32,10 +32,9 @@ from ollamapy.wire.runner import Finished, Generate, Mode
 
 THINK_LEVELS = ("high", "medium", "low", "max")
 MAX_REPEATS = 30
-_THINK_TAGS = ("<think>", "</think>")
-CANNOT_SHIFT = (
-    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
-    "context length in settings, or use a model with a longer context length"
+_OLD_VISION = (
+    "'llama3.2-vision' is no longer compatible with your version of Ollama and has been replaced by a newer version. "
+    "To re-download, run 'ollama pull llama3.2-vision'"
 )
 
 log = logging.getLogger(__name__)
@@ -85,14 +84,14 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def check_shared(request: GenerateRequest | ChatRequest) -> None:
-    """What is checked before the model's name. Raises InvalidInput."""
-    if not 0 <= request.top_logprobs <= 20:
-        raise InvalidInput("top_logprobs must be between 0 and 20")
+    """What is checked before the model's name: first what Ollama finds while it reads the JSON. Raises InvalidInput."""
     _check_think(request.think)
     parse_keep_alive(request.keep_alive)
     for image in images_of(request):
         if fault := base64_fault(image):
             raise InvalidInput(fault)
+    if not 0 <= request.top_logprobs <= 20:
+        raise InvalidInput("top_logprobs must be between 0 and 20")
 
 
 def _check_think(think: Any) -> None:
@@ -115,7 +114,10 @@ async def resolve(services: Services, text: str) -> Subject:
     except NotFound as error:
         raise lookup.not_found(text, hint=error.hint) from error
     await asyncio.to_thread(services.store.verify, model)
-    return await describe(services, model)
+    try:
+        return await describe(services, model)
+    except ModelFileError as error:
+        raise error.of_model(model.name.short) from error
 
 
 def require(subject: Subject, sent: str, verb: str) -> None:
@@ -193,6 +195,8 @@ def demand_of(
 ) -> Demand:
     """What the request asks of the pool."""
     model = subject.model
+    if model.config.model_family == "mllama" and model.projector_paths:
+        raise LoadFailed(_OLD_VISION)
     load = plan_load(
         str(model.model_path),
         tuple(str(path) for path in model.adapter_paths),

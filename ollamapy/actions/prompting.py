@@ -139,5 +139,10 @@ def allow_cut(subject: Subject, conversation: Conversation, generate: Generate, 
     if not renders_go(subject, conversation) or conversation.images:
         return generate
     if not generate.shift and prompts.num_droppable(conversation.messages) < 1:
-        raise InvalidInput(CANNOT_SHIFT, hint=f"it has {error.num_prompt} tokens, the limit is {error.limit}")
+        raise cannot_shift(error)
     return msgspec.structs.replace(generate, cut=generate.shift)
+
+
+def cannot_shift(error: PromptTooLong) -> InvalidInput:
+    """The error for a prompt that would fit if old tokens might go, and they may not."""
+    return InvalidInput(CANNOT_SHIFT, hint=f"it has {error.num_prompt} tokens, the limit is {error.limit}")

@@ -9,7 +9,7 @@ import msgspec
 
 from ollamapy.child import Child, Exit
 from ollamapy.engines.base import OnDeath
-from ollamapy.errors import Error, InvalidInput, LoadFailed, PromptTooLong, RunnerDied, Unsupported
+from ollamapy.errors import Error, InvalidInput, LoadFailed, ModelFileError, PromptTooLong, RunnerDied, Unsupported
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
@@ -37,6 +37,17 @@ DIED = (
     "check ollama server logs for details"
 )
 
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "failed to allocate",
+    "allocation failed",
+    "not enough memory",
+    "insufficient memory",
+    "out of device memory",
+    "cudamalloc failed",
+    "hipmalloc failed",
+)
+"""What engines say when there is not enough memory."""
 _SAVE_SECONDS = 10.0
 """How long a runner may take to end: it saves what it has computed."""
 
@@ -44,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 async def start(request: Load, on_death: OnDeath, stall_seconds: float) -> "LocalRunner":
-    """An Engine: loads `request` in a new child. Raises LoadFailed."""
+    """An Engine: loads `request` in a new child. Raises LoadFailed, ModelFileError."""
     runner = LocalRunner(on_death)
     try:
         await runner.load(request, stall_seconds)
@@ -79,7 +90,7 @@ class LocalRunner:
         return self._child.pid if self._child else 0
 
     async def load(self, request: Load, stall_seconds: float) -> None:
-        """Starts the child and waits until the model is loaded. Raises LoadFailed."""
+        """Starts the child and waits until the model is loaded. Raises LoadFailed, ModelFileError."""
         self._child = await Child.start("ollamapy.runner", self._on_line, name=f"runner {request.path[-20:]}")
         self._watcher = asyncio.create_task(self._watch(self._child))
         self._child.send(encode(request))
@@ -89,8 +100,8 @@ class LocalRunner:
                     self.ready = ready
                     return
                 case LoadError() as failed:
-                    text = f"unable to load model: {failed.message}{await self._last_words()}"
-                    raise LoadFailed(text, hint=failed.hint)
+                    assert self._child is not None
+                    raise load_failure(failed, await self._child.stop())
                 case RunnerDied() as died:
                     raise LoadFailed(f"model runner ended while loading: {died.hint}") from died
                 case _:
@@ -103,13 +114,6 @@ class LocalRunner:
         except TimeoutError:
             text = f"timed out waiting for llama-server to start: no progress for {stall_seconds:g} s"
             raise LoadFailed(text) from None
-
-    async def _last_words(self) -> str:
-        """The error line that the ended child printed last, after a colon."""
-        assert self._child is not None
-        exit_ = await self._child.stop()
-        _, _, line = exit_.reason.partition(": ")
-        return f": {line}" if line else ""
 
     async def generate(self, request: Generate) -> AsyncGenerator[Output | Finished, None]:
         """The answer to `request`, which gets an id of this runner's."""
@@ -210,6 +214,18 @@ class LocalRunner:
     def __repr__(self) -> str:
         state = "alive" if self.is_alive else "ended"
         return f"<LocalRunner {state} pid {self.pid}, {len(self._queues)} requests>"
+
+
+def load_failure(failed: LoadError, exit_: Exit) -> Error:
+    """Why a model did not load, with the line that the ended child printed last: memory, the file, or anything else."""
+    _, _, last_words = exit_.reason.partition(": ")
+    text = f"unable to load model: {failed.message}{last_words and f': {last_words}'}"
+    is_file = failed.code == ModelFileError.code and not any(_tells_of_memory(line) for line in exit_.stderr)
+    return (ModelFileError if is_file else LoadFailed)(text, hint=failed.hint)
+
+
+def _tells_of_memory(line: str) -> bool:
+    return any(words in line.lower() for words in _OUT_OF_MEMORY)
 
 
 def _death(exit_: Exit) -> RunnerDied:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollamapy.engines.base import Engine, Runner
-from ollamapy.errors import Cancelled, Error, LoadFailed, RunnerDied
+from ollamapy.errors import Cancelled, Error, LoadFailed, ModelFileError, RunnerDied
 from ollamapy.names import ModelName
 from ollamapy.pool.state import Action, Demand, Fail, Grant, Phase, PoolState, Start, Stop
 from ollamapy.settings import Settings
@@ -72,7 +72,7 @@ class Pool:
     async def lease(self, demand: Demand, label: Label) -> AsyncIterator[Runner]:
         """The right to use the runner that `demand` names until the block ends.
 
-        Waits for a load or for the queue. Raises LoadFailed, Busy; Cancelled when the daemon stops.
+        Waits for a load or for the queue. Raises LoadFailed, ModelFileError, Busy; Cancelled when the daemon stops.
         """
         if self._is_closing:
             raise Cancelled("the server is shutting down")
@@ -188,7 +188,8 @@ class Pool:
             runner = await engine(load, lambda _: self._on_death(key), self._settings.load_timeout)
         except Error as error:
             log.warning("load failed model=%s error=%s", label, error.message)
-            self._act(self._state.on_start_failed(key, error, time.time()))
+            told = error.of_model(str(label)) if isinstance(error, ModelFileError) else error
+            self._act(self._state.on_start_failed(key, told, time.time()))
             return
         except Exception as error:  # whatever it was, the request that waits must hear of it
             log.exception("load failed model=%s", label)

@@ -73,7 +73,7 @@ def _serve(request: Load, pipe: Pipe) -> int:
     try:
         opened = _load(request, pipe)
     except Error as error:
-        pipe.send([LoadError(error.message, error.hint)])
+        pipe.send([LoadError(error.message, error.hint, error.code)])
         return 1
     pipe.send([opened.ready()])
     session.set_result(opened)

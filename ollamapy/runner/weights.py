@@ -7,14 +7,17 @@ from typing import Any
 
 import llama_cpp.llama_cpp as native
 
-from ollamapy.errors import LoadFailed
+from ollamapy.errors import ModelFileError
 from ollamapy.wire.runner import Load
 
 _LOG_DEBUG = 1
 
 
 def open_model(request: Load, on_progress: Callable[[float], None]) -> Any:
-    """The llama_model of the file at `request.path`. Raises LoadFailed; llama.cpp's own reasons are on stderr."""
+    """The llama_model of the file at `request.path`, or of all its parts.
+
+    Raises ModelFileError; llama.cpp's own reasons are on stderr.
+    """
     native.llama_log_set(print_log, None)
     native.llama_backend_init()
     params = native.llama_model_default_params()
@@ -31,7 +34,7 @@ def open_model(request: Load, on_progress: Callable[[float], None]) -> Any:
     params.progress_callback = progress
     model = native.llama_model_load_from_file(os.fsencode(request.path), params)
     if not model:
-        raise LoadFailed(f"llama.cpp could not load {Path(request.path).name}")
+        raise ModelFileError(f"llama.cpp could not load {Path(request.path).name}")
     return model
 
 

@@ -189,8 +189,11 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     reason: Literal["stop", "length", "cancel"]
     num_prompt: int = 0
     num_prompt_cached: int = 0
+    """`code` is that of the exception."""
+
     num_prompt_dropped: int = 0
     num_output: int = 0
+    code: str = ""
     prompt_seconds: float = 0.0
     output_seconds: float = 0.0
     num_shifted: int = 0

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from fakes.gguf_files import echo_gguf
 
+from ollamapy.child import Exit
 from ollamapy.engines import local
-from ollamapy.engines.local import LocalRunner
-from ollamapy.errors import LoadFailed, PromptTooLong, RunnerDied
+from ollamapy.engines.local import LocalRunner, load_failure
+from ollamapy.errors import Error, LoadFailed, ModelFileError, PromptTooLong, RunnerDied
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Finished, Generate, Load, Output
+from ollamapy.wire.runner import Finished, Generate, Load, LoadError, Output
 
 
 def load(path: Path) -> Load:
@@ -153,3 +154,24 @@ def test_a_load_without_a_sign_of_life_times_out(echo: Callable[..., Path]) -> N
             await local.start(load(echo(load_seconds=60.0)), lambda _: None, 1.0)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "kind"),
+    [
+        ("model_file", ("llama_model_load: unknown model architecture: 'odd'",), ModelFileError),
+        ("model_file", ("ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer",), LoadFailed),
+        ("model_file", ("cudaMalloc failed: Out of Memory", "failed to load model"), LoadFailed),
+        ("load_failed", (), LoadFailed),
+        ("", (), LoadFailed),
+    ],
+)
+def test_why_a_model_does_not_load_is_its_file_unless_it_was_memory(
+    code: str, stderr: tuple[str, ...], kind: type[Error]
+) -> None:
+    failure = load_failure(LoadError("llama.cpp could not load m.gguf", "a hint", code), Exit(1, stderr))
+
+    assert type(failure) is kind
+    assert failure.message.startswith("unable to load model: llama.cpp could not load m.gguf")
+    assert failure.message.endswith(stderr[-1] if stderr else "m.gguf")
+    assert failure.hint == "a hint"
