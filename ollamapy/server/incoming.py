@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ollamapy.actions.services import Services
 from ollamapy.errors import InvalidInput
@@ -35,6 +36,24 @@ async def _from_zstd(request: web.Request) -> bytes:
     except web.RequestPayloadError as error:
         raise InvalidInput("failed to decompress zstd body", hint="send zstd, or leave Content-Encoding out") from error
     return bytes(whole)
+
+
+async def form(request: web.Request) -> dict[str, str | bytes]:
+    """The parts of a multipart form, files as their bytes. Raises InvalidInput."""
+    if request.content_type != "multipart/form-data":
+        raise InvalidInput("failed to parse multipart form: the Content-Type is not multipart/form-data")
+    try:
+        parts = await request.post()
+    except (ValueError, LookupError, HttpProcessingError) as error:
+        raise InvalidInput(f"failed to parse multipart form: {error}") from error
+    return {name: _content(part) for name, part in parts.items()}
+
+
+def _content(part: str | bytes | bytearray | web.FileField) -> str | bytes:
+    if isinstance(part, web.FileField):
+        with part.file as file:
+            return file.read()
+    return part if isinstance(part, str) else bytes(part)
 
 
 def services(request: web.Request) -> Services:

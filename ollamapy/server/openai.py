@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from ollamapy.actions import abilities
 from ollamapy.actions import chat as chat_action
 from ollamapy.actions import embed as embed_action
 from ollamapy.actions import generate as generate_action
@@ -14,10 +15,10 @@ from ollamapy.actions import list as list_action
 from ollamapy.actions import rerank as rerank_action
 from ollamapy.actions import show as show_action
 from ollamapy.dialects.body import decode
-from ollamapy.dialects.openai import chat, completion, embeddings, errors, models, rerank, responses
+from ollamapy.dialects.openai import chat, completion, embeddings, errors, models, rerank, responses, transcription
 from ollamapy.dialects.openai.chat import Envelope
 from ollamapy.dialects.openai.response_stream import ResponseStream
-from ollamapy.errors import Error, Unsupported
+from ollamapy.errors import Error, InvalidInput
 from ollamapy.server import incoming, reply, sse
 from ollamapy.server.incoming import services
 from ollamapy.wire import openai as wire
@@ -53,7 +54,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/v1/embeddings", embed)
     router.add_post("/v1/rerank", rank)
     router.add_post("/v1/responses", create_response)
-    router.add_post("/v1/audio/transcriptions", not_yet)
+    router.add_post("/v1/audio/transcriptions", transcribe)
     router.add_get("/v1/models", list_models, allow_head=False)
     router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
 
@@ -102,8 +103,13 @@ async def rank(request: web.Request) -> web.Response:
     return reply.plain(rerank.answer_of(wanted, native, await rerank_action.rerank(services(request), native)))
 
 
-async def not_yet(request: web.Request) -> web.Response:
-    raise Unsupported(f"{request.path} is not supported yet")
+async def transcribe(request: web.Request) -> web.Response:
+    form = await _form(request)
+    native = transcription.request_of(form)
+    await abilities.require(services(request), native.model, "audio")
+    [answer] = await sse.wholes([chat_action.chat(services(request), native)])
+    said = transcription.transcription_of(answer)
+    return reply.text(200, said.text) if form.response_format == "text" else reply.plain(said)
 
 
 async def list_models(request: web.Request) -> web.Response:
@@ -117,6 +123,17 @@ async def show_model(request: web.Request) -> web.Response:
 
 async def _decoded(request: web.Request, kind: type[T]) -> T:
     return decode(await incoming.body(request), kind)
+
+
+async def _form(request: web.Request) -> wire.TranscriptionForm:
+    """A `file` that came as a text is none, as in Ollama."""
+    parts = await incoming.form(request)
+    if isinstance(parts.get("file"), str):
+        del parts["file"]
+    try:
+        return msgspec.convert(parts, wire.TranscriptionForm)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"failed to parse multipart form: {error}") from error
 
 
 def _envelope(prefix: str, model: str | None) -> Envelope:

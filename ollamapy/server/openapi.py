@@ -23,12 +23,13 @@ _REF = "#/components/schemas/{name}"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route does; `stream` is the media type of an answer that comes in pieces."""
+    """What a route does; `stream` is the media type of an answer that comes in pieces, `sent` that of a request."""
 
     summary: str
     takes: type | None = None
     gives: type | None = None
     stream: str = ""
+    sent: str = "application/json"
 
 
 DESCRIBED: Mapping[tuple[str, str], Operation] = {
@@ -77,6 +78,12 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
         "Answer in a chat (OpenAI, newer form)", responses.ResponsesRequest, responses.Response, stream=_EVENTS
     ),
     ("POST", "/v1/embeddings"): Operation("Vectors of texts (OpenAI)", openai.EmbeddingRequest, openai.EmbeddingList),
+    ("POST", "/v1/audio/transcriptions"): Operation(
+        "What is said in a sound file (OpenAI)",
+        openai.TranscriptionForm,
+        openai.Transcription,
+        sent="multipart/form-data",
+    ),
     ("POST", "/v1/rerank"): Operation(
         "How well documents answer a query (Cohere, Jina)", openai.RerankRequest, openai.RerankAnswer
     ),
@@ -153,7 +160,7 @@ def _operation(path: str, operation: Operation, schemas: Mapping[type, Any]) -> 
     if operation.takes is bytes:
         described["requestBody"] = {"content": {"application/octet-stream": {}}, "required": True}
     elif operation.takes:
-        content = {"application/json": {"schema": schemas[operation.takes]}}
+        content = {operation.sent: {"schema": schemas[operation.takes]}}
         described["requestBody"] = {"content": content, "required": True}
     return described
 

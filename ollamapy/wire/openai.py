@@ -1,10 +1,10 @@
-"""Requests and responses of `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/rerank`, `/v1/models`.
+"""Requests and responses of OpenAI's API: chats, completions, embeddings, models, transcriptions; and `/v1/rerank`.
 
 In requests null is absent, unknown fields are ignored. In responses a field without a default is always sent, the
 others are left out when empty. `wire/responses.py` has `/v1/responses`.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -261,6 +261,20 @@ class EmbeddingList(_Answer, frozen=True):
     model: str
     usage: EmbeddingUsage
     prompt_dropped_count: int = 0
+
+
+class TranscriptionForm(msgspec.Struct, frozen=True):
+    """The parts of a form. `response_format` is `text` or anything else, which is JSON."""
+
+    model: str = ""
+    file: Annotated[bytes, msgspec.Meta(extra_json_schema={"contentEncoding": "binary"})] | None = None
+    language: str = ""
+    prompt: str = ""
+    response_format: str = ""
+
+
+class Transcription(msgspec.Struct, frozen=True):
+    text: str
 
 
 class RerankRequest(ExtraFields, frozen=True, kw_only=True):

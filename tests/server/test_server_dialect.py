@@ -114,6 +114,49 @@ def test_anthropics_paths_refuse_in_anthropics_shape(
     assert re.fullmatch(r"req_[0-9a-f]{24}", found["request_id"])
 
 
+MODEL = b'--x\r\nContent-Disposition: form-data; name="model"\r\n'
+FORM = "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        (b"{}", "application/json", "failed to parse multipart form: "),
+        (b"", "multipart/form-data", "failed to parse multipart form: "),
+        (b"what?", FORM, "failed to parse multipart form: "),
+        (MODEL + b"\r\nti", FORM, "failed to parse multipart form: "),
+        (MODEL + b"Content-Type: a/b\r\n\r\nm\r\n--x--\r\n", FORM, "failed to parse multipart form: "),
+        (MODEL + b"Content-Type: text/plain; charset=no\r\n\r\nm\r\n--x--\r\n", FORM, "failed to parse multipart"),
+        (b"--x--\r\n", FORM, "model is required"),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_a_400(api: Served, body: bytes, kind: str, text: str) -> None:
+    response = api.http.post("/v1/audio/transcriptions", content=body, headers={"Content-Type": kind})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("model", "sound", "status", "text"),
+    [
+        ("tiny", None, 400, "file is required: there is no file in the form"),
+        ("tiny", "as a text", 400, "file is required: there is no file in the form"),
+        ("tiny", b"", 400, "audio file is empty"),
+        ("nope", b"RIFF", 404, "model 'nope' not found"),
+        ("tiny", b"RIFF", 400, "registry.ollama.ai/library/tiny:latest does not support audio"),
+    ],
+)
+def test_a_sound_needs_a_model_that_can_hear(api: Served, model: str, sound: Any, status: int, text: str) -> None:
+    name = None if isinstance(sound, str | None) else "a.wav"
+    parts: Any = {"model": (None, model), "file": (name, sound or b"")}
+    if sound is None:
+        del parts["file"]
+    response = api.http.post("/v1/audio/transcriptions", files=parts)
+
+    assert (response.status_code, response.json()["error"]["message"]) == (status, text)
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
 @pytest.mark.parametrize(("body", "text"), [(b"", "EOF"), (b"{", "Input data was truncated")])
 def test_a_body_that_is_no_json_is_a_400_with_the_parsers_text(api: Served, path: str, body: bytes, text: str) -> None:

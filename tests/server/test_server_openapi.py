@@ -57,6 +57,7 @@ def test_streams_and_parameters_are_described(document: dict[str, Any]) -> None:
     assert "text/event-stream" in paths["/v1/messages"]["post"]["responses"]["200"]["content"]
     assert [item["name"] for item in paths["/v1/models/{model}"]["get"]["parameters"]] == ["model"]
     assert "application/octet-stream" in paths["/api/blobs/{digest}"]["post"]["requestBody"]["content"]
+    assert "multipart/form-data" in paths["/v1/audio/transcriptions"]["post"]["requestBody"]["content"]
 
 
 def test_a_route_that_nobody_described_is_there_by_its_path() -> None:
