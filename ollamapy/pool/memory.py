@@ -117,7 +117,10 @@ def _cache_plan(path: str, adapters: tuple[str, ...], settings: Settings, free_b
 
 
 def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: Options) -> bool:
-    """True when the loaded runner cannot serve the request. A context that fits the pool is never a reason."""
+    """True when the loaded runner cannot serve the request.
+
+    A context that fits the pool is never a reason, nor is the batch that a model of vectors chose for another context.
+    """
     return (
         wanted.num_ctx > pool_tokens_loaded
         or loaded.adapters != wanted.adapters
@@ -126,7 +129,7 @@ def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: O
         or loaded.num_thread != wanted.num_thread
         or loaded.kv_type != wanted.kv_type
         or loaded.flash_attention != wanted.flash_attention
-        or (options.num_batch is not None and loaded.num_batch != wanted.num_batch)
+        or (loaded.num_batch != wanted.num_batch and (options.num_batch is not None or wanted.mode == "generate"))
         or (wanted.num_gpu >= 0 and loaded.num_gpu != wanted.num_gpu)
-        or (wanted.use_mmap is not None and loaded.use_mmap != wanted.use_mmap)
+        or loaded.use_mmap != wanted.use_mmap
     )

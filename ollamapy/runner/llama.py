@@ -22,7 +22,7 @@ from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.runner.abort import Abort
 from ollamapy.runner.batch import Batch, pointer
 from ollamapy.runner.chain import Chains
-from ollamapy.runner.context import can_cut, kv_bytes, num_parallel, open_context
+from ollamapy.runner.context import can_cut, idle_cells, kv_bytes, num_parallel, open_context
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo, Projector
 from ollamapy.runner.sampler import Grammars, GrammarSampler, LlamaSampler, Logits
 from ollamapy.runner.weights import gpu_share, open_model
@@ -68,6 +68,7 @@ class LlamaModel:
         pool_tokens = native.llama_n_ctx(context)
         size_bytes = native.llama_model_size(model) + kv_bytes(model, pool_tokens, request.kv_type)
         size_bytes += Path(request.projector).stat().st_size if request.projector else 0
+        on_gpu = gpu_share(request, model)
         bos, eos = native.llama_vocab_bos(self._vocab), native.llama_vocab_eos(self._vocab)
         return ModelInfo(
             num_ctx_train=native.llama_model_n_ctx_train(model),
@@ -77,9 +78,11 @@ class LlamaModel:
             identity=_identity(request),
             max_batch=native.llama_n_batch(context),
             size_bytes=size_bytes,
-            vram_bytes=int(size_bytes * gpu_share(request, model)),
+            vram_bytes=int(size_bytes * on_gpu),
             can_shift=bool(self._memory) and native.llama_memory_can_shift(self._memory),
             can_cut=can_cut(model),
+            idle_cells=None if on_gpu else idle_cells(model, native.llama_model_size(model)),
+            mixes=on_gpu > 0,
             adds_bos=native.llama_vocab_get_add_bos(self._vocab),
             max_threads=1 if request.num_thread else native.llama_n_threads(context),
             bos_text=self._special_text(bos),

@@ -14,7 +14,7 @@ from ollamapy.errors import InvalidInput
 from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
-from ollamapy.runner.scheduler import Planned, Scheduler, num_prefill
+from ollamapy.runner.scheduler import Planned, Scheduler, Step
 from ollamapy.runner.sequence import Sequence, Stage, cut_prompt, shift_range
 from ollamapy.runner.speculate import Speculation
 from ollamapy.runner.text import TextStream
@@ -67,6 +67,8 @@ class Loop:
             max_batch=info.max_batch,
             cache=PrefixTree(info.num_slots) if info.can_cut else WholePrefixes(info.num_slots),
             reach=tiers.reach if tiers else None,
+            idle_cells=info.idle_cells if tiers and tiers.has_memory else None,
+            mixes=info.mixes,
         )
         self._pace = Pace(info.max_batch)
         self._threads = ThreadControl(info.max_threads)
@@ -97,10 +99,7 @@ class Loop:
             budget = self._pace.budget(self._scheduler.num_decoding, self._scheduler.num_prompts)
             step = self._scheduler.next_step(budget)
             self._carry_out_moves()
-            for batch in step.batches:
-                if not self._run_batch(batch):
-                    break
-            self._flush()
+            self._run_step(step)
             self._meter.step_seconds += time.perf_counter() - started
             if self._meter.num_steps >= _STATS_STEPS or self._scheduler.is_idle:
                 self._send([self._meter.take()])
@@ -226,6 +225,16 @@ class Loop:
 
     # A step
 
+    def _run_step(self, step: Step) -> None:
+        before = self._meter.decode_seconds
+        for batch in step.batches:
+            is_whole = self._run_batch(batch)
+            self._flush()
+            if not is_whole:
+                return
+        if not any(planned.guessed for planned in step.planned):
+            self._pace.observe(step.num_prefill, self._meter.decode_seconds - before)
+
     def _run_batch(self, batch: list[Planned]) -> bool:
         """Computes one batch and takes what comes of it; False when the rest of the step is off."""
         self._carry_out_moves()
@@ -243,8 +252,6 @@ class Loop:
         if outcome is Decoded.NO_ROOM:
             self._give_way(batch)
             return False
-        if not any(planned.guessed for planned in batch):
-            self._pace.observe(num_prefill(batch), seconds)
         row = 0
         for planned in batch:
             is_last = planned.is_last

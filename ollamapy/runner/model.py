@@ -113,6 +113,10 @@ class ModelInfo:
     """All but the weights that decides what saved cells mean: build, types, layout."""
     can_cut: bool = True
     """A slot may share, and let go of, any part of its cells; else all or nothing."""
+    idle_cells: int | None = None
+    """Cells in the pool that no sequence needs and that hardly slow a step; None when there can be any number."""
+    mixes: bool = True
+    """A batch of prompts and streams costs no more than the two by themselves."""
     max_threads: int = 1
     """Threads a step may use; 1 when there is nothing to choose."""
     bos_text: str = ""

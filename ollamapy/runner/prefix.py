@@ -225,6 +225,11 @@ class PrefixTree:
             self._evict_tail(next(iter(self._holders)), count - (before - self.num_cells))
         return before - self.num_cells
 
+    def trim(self, count: int) -> None:
+        """Evicts until about `count` of the cells are left that no running sequence holds; the last holder stays."""
+        while len(self._holders) > 1 and (num_surplus := self.num_evictable - count) > 0:
+            self._evict_tail(next(iter(self._holders)), num_surplus)
+
     def clear(self) -> None:
         """Lets every holder go, without a word to the tiers below."""
         for slot in list(self._holders):

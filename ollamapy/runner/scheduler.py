@@ -48,6 +48,10 @@ class Planned:
         return self.count + len(self.guessed)
 
 
+_LEAST_APART = 64
+"""Tokens from which on prompts and streams are computed one after the other, where the engine wants it so."""
+
+
 @dataclass(slots=True)
 class Step:
     """What to compute next, after the moves of the cache."""
@@ -56,11 +60,16 @@ class Step:
     preempted: list[Sequence] = field(default_factory=list)
     pictured: Planned | None = None
     """A part of a picture, which is computed after them: a batch holds tokens or rows of vectors."""
+    mixes: bool = True
+    """Prompts and streams may always share a batch."""
 
     @property
     def batches(self) -> list[list[Planned]]:
-        """What is computed one after the other."""
-        return [batch for batch in (self.planned, [self.pictured] if self.pictured else []) if batch]
+        """What is computed one after the other: streams first, so that they wait for nobody."""
+        parts = [self.planned]
+        if not self.mixes and sum(p.num_tokens for p in self.planned) >= _LEAST_APART:
+            parts = [[p for p in self.planned if p.count == 1], [p for p in self.planned if p.count > 1]]
+        return [part for part in (*parts, [self.pictured] if self.pictured else []) if part]
 
     @property
     def num_prefill(self) -> int:
@@ -79,10 +88,22 @@ Reach = Callable[[str, list[int], int, int], int]
 
 
 class Scheduler:
-    """Owns the queue and the running set. `pool_tokens` cells are shared by all running sequences and the cache."""
+    """Owns the queue and the running set. `pool_tokens` cells are shared by all running sequences and the cache.
+
+    Of prefixes that nobody uses about `idle_cells` stay in the pool; without it, as many as there is room for.
+    `mixes` is False where a batch of streams and prompts costs more than the two by themselves.
+    """
 
     def __init__(
-        self, *, pool_tokens: int, num_parallel: int, max_batch: int, cache: Cache, reach: Reach | None = None
+        self,
+        *,
+        pool_tokens: int,
+        num_parallel: int,
+        max_batch: int,
+        cache: Cache,
+        reach: Reach | None = None,
+        idle_cells: int | None = None,
+        mixes: bool = True,
     ) -> None:
         assert 1 <= num_parallel <= cache.num_slots, "every running sequence needs a slot"
         assert num_parallel <= max_batch, "every running sequence needs a place in the batch"
@@ -91,6 +112,8 @@ class Scheduler:
         self.max_batch = max_batch
         self.cache = cache
         self.reach = reach or (lambda scope, tokens, end, length: length)
+        self.idle_cells = pool_tokens if idle_cells is None else idle_cells
+        self.mixes = mixes
         self.waiting = WaitingList()
         self.running: list[Sequence] = []
         self._is_tight = False
@@ -125,6 +148,7 @@ class Scheduler:
         elif sequence.stage is Stage.RUNNING:
             self.running.remove(sequence)
             self._close(sequence, keep=keep)
+            self.cache.trim(self.idle_cells)
             self._is_tight = False
         sequence.stage = Stage.DONE
 
@@ -156,7 +180,7 @@ class Scheduler:
 
     def next_step(self, prefill_budget: int) -> Step:
         """The next step. `prefill_budget` bounds the prompt tokens in it; decoding is bounded by the batch alone."""
-        step = Step()
+        step = Step(mixes=self.mixes)
         self._make_room(step)
         budget = min(prefill_budget, self.max_batch - sum(s.num_pending == 1 for s in self.running))
         for sequence in self.running:

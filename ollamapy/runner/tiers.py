@@ -54,7 +54,7 @@ class HostMemory:
     """Blocks in memory, up to `budget_bytes`; what was used longest ago goes first."""
 
     def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = budget_bytes
+        self.budget_bytes = budget_bytes
         self._size_bytes = 0
         self._held: OrderedDict[str, bytes] = OrderedDict()
 
@@ -64,11 +64,11 @@ class HostMemory:
         return self._held.get(key)
 
     def put(self, key: str, data: bytes) -> None:
-        if not data or len(data) > self._budget_bytes or key in self._held:
+        if not data or len(data) > self.budget_bytes or key in self._held:
             return
         self._held[key] = data
         self._size_bytes += len(data)
-        while self._size_bytes > self._budget_bytes:
+        while self._size_bytes > self.budget_bytes:
             self._size_bytes -= len(self._held.popitem(last=False)[1])
 
     def drop(self, key: str) -> None:
@@ -80,7 +80,7 @@ class HostMemory:
         return ((key, self._held[key]) for key in reversed(self._held))
 
     def __repr__(self) -> str:
-        return f"<HostMemory {len(self._held)} blocks, {self._size_bytes} of {self._budget_bytes} bytes>"
+        return f"<HostMemory {len(self._held)} blocks, {self._size_bytes} of {self.budget_bytes} bytes>"
 
 
 class Tiers:
@@ -91,6 +91,11 @@ class Tiers:
         self._host = host
         self._files = files
         self._lengths = {int(key[-8:], 16) for key in files} if files is not None else set()
+
+    @property
+    def has_memory(self) -> bool:
+        """True when what leaves the pool is kept in memory."""
+        return self._host.budget_bytes > 0
 
     def reach(self, scope: str, tokens: Sequence[int], end: int, length: int) -> int:
         """How much of `tokens[:end]` can be had when the first `length` are in the pool; `length` when not more."""

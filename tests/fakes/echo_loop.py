@@ -46,10 +46,12 @@ class WatchedEcho(EchoModel):
         max_batch: int = 512,
         num_missing: int = 0,
         can_cut: bool = True,
+        mixes: bool = True,
     ) -> None:
         """`num_missing` cells are in the books and not in the pool. `num_kept` more slots than can run."""
         super().__init__(Load("echo", __file__, pool_tokens, pool_tokens, num_parallel), {}, "")
-        self.info = replace(self.info, max_batch=max_batch, num_slots=num_parallel + num_kept, can_cut=can_cut)
+        num_slots = num_parallel + num_kept
+        self.info = replace(self.info, max_batch=max_batch, num_slots=num_slots, can_cut=can_cut, mixes=mixes)
         self.before_step: Callable[[int], None] = lambda step: None
         self.steps: list[list[Chunk]] = []
         self.moves: list[tuple[int, int, int, int]] = []

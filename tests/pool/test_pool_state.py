@@ -194,8 +194,12 @@ def test_a_larger_context_than_the_pool_reloads() -> None:
         ({}, {"num_gpu": 0}, True),
         ({"num_thread": 4}, {}, True),
         ({"adapters": ("x",)}, {}, True),
-        ({"use_mmap": True}, {}, False),
+        ({"use_mmap": True}, {}, True),
         ({"use_mmap": True}, {"use_mmap": False}, True),
+        ({}, {"use_mmap": False}, True),
+        ({"main_gpu": 1}, {}, True),
+        ({"num_batch": 256}, {}, True),
+        ({"num_batch": 256}, {"num_batch": 256}, False),
     ],
 )
 def test_load_options_that_differ_reload(loaded: dict[str, object], wanted: dict[str, object], reloads: bool) -> None:

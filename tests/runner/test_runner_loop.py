@@ -71,6 +71,7 @@ class Room:
     num_kept: int
     max_batch: int
     can_cut: bool
+    mixes: bool
 
     def model(self, num_missing: int = 0) -> WatchedEcho:
         return WatchedEcho(
@@ -80,6 +81,7 @@ class Room:
             max_batch=self.max_batch,
             num_missing=num_missing,
             can_cut=self.can_cut,
+            mixes=self.mixes,
         )
 
 
@@ -88,7 +90,7 @@ def rooms(draw: st.DrawFn, pool_tokens: st.SearchStrategy[int]) -> Room:
     num_parallel = draw(st.sampled_from([1, 2, 3, 4, 6]))
     num_kept = draw(st.sampled_from([0, 1, 5]))
     max_batch = draw(st.integers(num_parallel, 24) | st.just(512))
-    return Room(draw(pool_tokens), num_parallel, num_kept, max_batch, draw(st.booleans()))
+    return Room(draw(pool_tokens), num_parallel, num_kept, max_batch, draw(st.booleans()), draw(st.booleans()))
 
 
 TIGHT_ROOMS = rooms(st.integers(NUM_CTX, NUM_CTX + 40))

@@ -145,6 +145,26 @@ def test_a_prefix_of_many_outlives_the_rest_of_each() -> None:
     assert [pool.match(f"system {end}") for end in ("one", "two", "six")] == [7, 7, 9]
 
 
+def test_trimming_leaves_so_many_cells_that_nobody_uses_the_latest_among_them() -> None:
+    pool = Pool()
+    pool.keep("abcdef", "uvwxyz", "123456")
+
+    pool.tree.trim(8)
+    pool.settle()
+
+    assert [pool.match(text) for text in ("abcdef", "uvwxyz", "123456")] == [0, 2, 6]
+
+
+def test_trimming_leaves_the_last_prefix_whole() -> None:
+    pool = Pool()
+    pool.keep("abcdef", "uvwxyz")
+
+    pool.tree.trim(0)
+    pool.settle()
+
+    assert (pool.match("abcdef"), pool.match("uvwxyz")) == (0, 6)
+
+
 def test_what_a_running_sequence_holds_is_not_evicted() -> None:
     pool = Pool()
     pool.keep("abcdef")
@@ -310,6 +330,16 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.pool.tree.evict(count) >= min(count, evictable)
 
         assert self.pool.tree.num_evictable <= max(evictable - count, 0)
+
+    @rule(count=st.integers(0, 12))
+    def trim(self, count: int) -> None:
+        evictable = self.pool.tree.num_evictable
+        latest = next(iter(self.pool.tree.holders()), None)
+
+        self.pool.tree.trim(count)
+
+        assert next(iter(self.pool.tree.holders()), None) == latest
+        assert self.pool.tree.num_evictable <= max(count, min(evictable, len(latest[2]) if latest else 0))
 
     @invariant()
     def the_cells_are_those_of_the_books(self) -> None:

@@ -1,5 +1,7 @@
 """What goes into a step: decided by counting alone, so the tests are values."""
 
+from typing import Any
+
 import pytest
 from fakes.sequences import sequence
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from ollamapy.runner.scheduler import Scheduler, Step
 from ollamapy.runner.sequence import Sequence, Stage
 
 
-def scheduler(*prompts: int, pool_tokens: int = 1000, num_parallel: int = 8, max_batch: int = 512) -> Scheduler:
+def scheduler(
+    *prompts: int, pool_tokens: int = 1000, num_parallel: int = 8, max_batch: int = 512, **fields: Any
+) -> Scheduler:
     """A scheduler with a waiting sequence for each prompt length, numbered from 1."""
     cache = PrefixTree(num_parallel + 8)
-    new = Scheduler(pool_tokens=pool_tokens, num_parallel=num_parallel, max_batch=max_batch, cache=cache)
+    new = Scheduler(pool_tokens=pool_tokens, num_parallel=num_parallel, max_batch=max_batch, cache=cache, **fields)
     for request_id, num_prompt in enumerate(prompts, 1):
         new.submit(sequence(request_id, num_prompt=num_prompt, num_ctx=pool_tokens))
     return new
@@ -74,6 +78,32 @@ def test_decoding_comes_first_and_the_rest_of_the_budget_goes_to_prompts() -> No
 
     assert counts(step) == [(1, 1), (2, 1), (3, 32)]
     assert step.num_prefill == 32
+
+
+@pytest.mark.parametrize(
+    ("budget", "mixes", "batches"),
+    [(100, True, [[1, 1, 100]]), (100, False, [[1, 1], [100]]), (32, False, [[1, 1, 32]])],
+    ids=["together", "apart", "together, because they are few"],
+)
+def test_streams_and_long_prompts_are_computed_as_the_engine_wants_it(
+    budget: int, mixes: bool, batches: list[list[int]]
+) -> None:
+    books = scheduler(10, 10, 100, mixes=mixes)
+    carry_out(books, books.next_step(20))
+
+    step = books.next_step(budget)
+
+    assert [[planned.count for planned in batch] for batch in step.batches] == batches
+
+
+def test_what_ended_leaves_no_more_cells_than_hardly_slow_a_step() -> None:
+    books = scheduler(30, 30, 30, idle_cells=40)
+    while not books.is_idle:
+        carry_out(books, books.next_step(512))
+        for ended in [one for one in books.running if one.num_output]:
+            books.remove(ended)
+
+    assert books.cache.num_cells == 40
 
 
 def test_decoding_goes_on_when_the_budget_is_used_up() -> None:
