@@ -1,11 +1,12 @@
 """The transfers in progress.
 
 Owns every running fetch: whoever wants the same bytes at the same time shares one, and the last one to leave cancels
-it. Never looks at what is fetched.
+it. Owns how fast they may be, all together and each. Never looks at what is fetched.
 """
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from ollamapy.names import Digest
 from ollamapy.remotes.base import BlobSink, Remote, Report, pulling
+from ollamapy.remotes.pace import Limiter, limits, loosest
 from ollamapy.wire.native import Progress
 
 TICK_SECONDS = 0.06
@@ -22,12 +24,24 @@ TICK_SECONDS = 0.06
 
 @dataclass(slots=True)
 class Transfer:
-    """One fetch and the number of those who wait for it. `lines` has the newest line of every step so far."""
+    """One fetch and those who wait for it. `lines` has the newest line of every step so far."""
 
     task: "asyncio.Task[Digest]"
     lines: list[Progress]
-    num_waiting: int = 0
+    limiter: Limiter = field(default_factory=Limiter)
+    waiting: list[int] = field(default_factory=list)
+    """The bytes a second that each of those who wait allows, 0 for any number."""
     is_stopping: bool = False
+
+    def enter(self, limit_rate: int) -> None:
+        """One more waits."""
+        self.waiting.append(limit_rate)
+        self.limiter.set(loosest(self.waiting))
+
+    def leave(self, limit_rate: int) -> None:
+        """One who entered with this limit waits no more."""
+        self.waiting.remove(limit_rate)
+        self.limiter.set(loosest(self.waiting))
 
     async def progress(self) -> AsyncGenerator[Progress, None]:
         """A line at every tick until the fetch is over. A step that is over is told once more, as complete."""
@@ -59,18 +73,23 @@ class Transfer:
 class Transfers:
     """All transfers of a daemon by the key of their source. Lives on one event loop."""
 
+    limiter: Limiter = field(default_factory=Limiter)
+    """What all of them together may bring."""
     _running: dict[str, Transfer] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
-    async def join(self, remote: Remote, blobs: BlobSink) -> AsyncIterator[Transfer]:
-        """The transfer of this remote's bytes, begun if nobody has yet, and kept alive until the block ends."""
+    async def join(self, remote: Remote, blobs: BlobSink, limit_rate: int = 0) -> AsyncIterator[Transfer]:
+        """The transfer of this remote's bytes, begun if nobody has yet, and kept alive until the block ends.
+
+        `limit_rate` is in bytes a second, 0 for no limit; of several who share the transfer the loosest one counts.
+        """
         transfer = await self._joined(remote, blobs)
-        transfer.num_waiting += 1
+        transfer.enter(limit_rate)
         try:
             yield transfer
         finally:
-            transfer.num_waiting -= 1
-            if not transfer.num_waiting:
+            transfer.leave(limit_rate)
+            if not transfer.waiting:
                 await _stop(transfer)
 
     async def _joined(self, remote: Remote, blobs: BlobSink) -> Transfer:
@@ -84,9 +103,11 @@ class Transfers:
         def report(progress: Progress) -> None:
             transfer.report(progress)
 
-        task = asyncio.create_task(remote.fetch(blobs, report), name=f"fetch {key}")
+        limiter, context = Limiter(), contextvars.copy_context()
+        context.run(limits.set, (self.limiter, limiter))
+        task = asyncio.create_task(remote.fetch(blobs, report), name=f"fetch {key}", context=context)
         task.add_done_callback(lambda _: self._end(key))
-        transfer = self._running[key] = Transfer(task, [pulling(remote.entry.source, 0)])
+        transfer = self._running[key] = Transfer(task, [pulling(remote.entry.source, 0)], limiter)
         return transfer
 
     def _end(self, key: str) -> None:
@@ -97,10 +118,10 @@ class Transfers:
 
     def check(self) -> None:
         """Raises AssertionError when a transfer runs for nobody."""
-        assert all(transfer.num_waiting or transfer.is_stopping for transfer in self._running.values()), repr(self)
+        assert all(transfer.waiting or transfer.is_stopping for transfer in self._running.values()), repr(self)
 
     def __repr__(self) -> str:
-        num_waiting = sum(transfer.num_waiting for transfer in self._running.values())
+        num_waiting = sum(len(transfer.waiting) for transfer in self._running.values())
         return f"<Transfers {len(self._running)} running, {num_waiting} waiting>"
 
 

@@ -18,6 +18,7 @@ import httpx
 from ollamapy import __version__
 from ollamapy.errors import RemoteError
 from ollamapy.names import Digest
+from ollamapy.remotes import pace
 from ollamapy.remotes.answer import (
     MAX_REDIRECTS,
     Body,
@@ -171,12 +172,14 @@ class _Download:
     async def _receive(self, response: httpx.Response) -> None:
         """Writes what comes, in large pieces; whatever ends it, the bytes that came are kept."""
         buffer = bytearray()
+        buffer_bytes = pace.buffer_bytes(_WRITE_BYTES)
         try:
             async for chunk in response.aiter_raw():
                 buffer += chunk
                 self._check_more(len(buffer))
-                if len(buffer) >= _WRITE_BYTES:
+                if len(buffer) >= buffer_bytes:
                     await self._flush(buffer)
+                await pace.keep(len(chunk))
         finally:
             await self._flush(buffer)
 
