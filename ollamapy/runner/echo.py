@@ -89,6 +89,9 @@ class EchoModel:
     def is_end(self, token: int) -> bool:
         return token == END_OF_ANSWER
 
+    def words(self) -> list[bytes]:
+        return [self.piece(token) for token in range(END_OF_ANSWER + 1)]
+
     def sampler(
         self,
         request: Generate,
@@ -141,6 +144,9 @@ class EchoModel:
         text = self.piece(token)
         alternative = TokenLogprob(text.decode("utf-8", "replace"), 0.0, tuple(text))
         return TokenLogprob(alternative.token, 0.0, alternative.bytes, (alternative,) * min(num_top, 1))
+
+    def likeliest(self, row: int) -> tuple[int, float]:
+        return self._rows[row], 1.0
 
     def remove(self, slot: int, start: int, end: int) -> bool:
         held = self._slots.get(slot, {})

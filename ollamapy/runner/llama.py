@@ -146,6 +146,9 @@ class LlamaModel:
     def is_end(self, token: int) -> bool:
         return bool(native.llama_vocab_is_eog(self._vocab, token))
 
+    def words(self) -> list[bytes]:
+        return [self._raw_piece(token, special=True) for token in range(self._num_vocab)]
+
     # Steps
 
     def decode(self, chunks: Sequence[Chunk]) -> Decoded:
@@ -211,6 +214,11 @@ class LlamaModel:
         top = sorted(best.tolist(), key=lambda index: -logits[index])
         named = tuple(self._named(index, float(logits[index]) - log_sum) for index in top)
         return self._named(token, float(logits[token]) - log_sum, named)
+
+    def likeliest(self, row: int) -> tuple[int, float]:
+        logits = self.logits(row)
+        token = int(logits.argmax())
+        return token, 1.0 / float(np.exp(logits - logits[token]).sum(dtype=np.float64))
 
     def _named(self, token: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
         data = self._raw_piece(token, special=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ollamapy.errors import InvalidInput
+from ollamapy.runner.draft import Draft
 from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
@@ -55,9 +56,10 @@ Send = Callable[[list[Event]], None]
 class Loop:
     """Runs until `Closed` arrives. `send` gets the events of a step in one list."""
 
-    def __init__(self, model: Model, send: Send, tiers: Tiers | None = None) -> None:
+    def __init__(self, model: Model, send: Send, tiers: Tiers | None = None, draft: Draft | None = None) -> None:
         info = model.info
         self._model = model
+        self._draft = draft
         self._tiers = tiers
         self._send = send
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -67,6 +69,7 @@ class Loop:
             max_batch=info.max_batch,
             cache=PrefixTree(info.num_slots) if info.can_cut else WholePrefixes(info.num_slots),
             reach=tiers.reach if tiers else None,
+            guess=draft.guess if draft else None,
             idle_cells=info.idle_cells if tiers and tiers.has_memory else None,
             mixes=info.mixes,
         )
@@ -293,6 +296,8 @@ class Loop:
         count = self._threads.observe(now, wall_seconds, cpu_seconds, num_tokens, self._idle_cores.read(now))
         if count != before:
             self._model.set_threads(count)
+            if self._draft:
+                self._draft.set_threads(count)
             log.debug("threads changed before=%d now=%d", before, count)
 
     def _give_way(self, batch: list[Planned]) -> None:

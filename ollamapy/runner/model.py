@@ -155,6 +155,9 @@ class Model(Protocol):
 
     def is_end(self, token: int) -> bool: ...
 
+    def words(self) -> list[bytes]:
+        """The vocabulary: what each token stands for, control tokens written out."""
+
     def sampler(
         self,
         request: Generate,
@@ -179,6 +182,9 @@ class Model(Protocol):
         """
 
     def logprob(self, row: int, token: int, num_top: int) -> TokenLogprob: ...
+
+    def likeliest(self, row: int) -> tuple[int, float]:
+        """The most likely token of a logits row, and its probability."""
 
     def remove(self, slot: int, start: int, end: int) -> bool:
         """Forgets positions [start, end) of a slot; end -1 is "to the last". False if the engine cannot."""

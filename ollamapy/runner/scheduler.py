@@ -85,6 +85,8 @@ def num_prefill(batch: list[Planned]) -> int:
 Cache = PrefixTree | WholePrefixes
 Reach = Callable[[str, list[int], int, int], int]
 """How much of the first `end` tokens (scope, tokens, end, length) can be had from below when `length` are there."""
+Guess = Callable[[list[Sequence], int], list[tuple[int, ...]]]
+"""Guesses at the next tokens of each of the sequences of a step, so many at most."""
 
 
 class Scheduler:
@@ -102,6 +104,7 @@ class Scheduler:
         max_batch: int,
         cache: Cache,
         reach: Reach | None = None,
+        guess: Guess | None = None,
         idle_cells: int | None = None,
         mixes: bool = True,
     ) -> None:
@@ -112,6 +115,7 @@ class Scheduler:
         self.max_batch = max_batch
         self.cache = cache
         self.reach = reach or (lambda scope, tokens, end, length: length)
+        self.guess = guess or (lambda sequences, limit: [sequence.guess(limit) for sequence in sequences])
         self.idle_cells = pool_tokens if idle_cells is None else idle_cells
         self.mixes = mixes
         self.waiting = WaitingList()
@@ -283,8 +287,8 @@ class Scheduler:
     def _guess(self, step: Step) -> None:
         """Adds guesses to a step that has room for them, in cells that no sequence needs."""
         num_rows = min(MOST_ROWS, self.max_batch) // max(len(step.planned), 1) - 1
-        for index, planned in enumerate(step.planned):
-            guessed = planned.sequence.guess(num_rows)
+        guesses = self.guess([planned.sequence for planned in step.planned], num_rows)
+        for index, (planned, guessed) in enumerate(zip(step.planned, guesses, strict=True)):
             num_free = self.pool_tokens - self._num_used() - sum(len(p.guessed) for p in step.planned)
             if num_free < len(guessed):
                 num_free += self.cache.evict(max(len(guessed) - num_free, _LEAST_EVICTED))

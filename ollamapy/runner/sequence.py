@@ -106,8 +106,14 @@ class Sequence:
 
     def guess(self, limit: int) -> tuple[int, ...]:
         """Its next tokens, perhaps: so few that all of them and one more fit its context and its answer."""
-        room = min(limit, self.num_ctx - len(self.tokens) - 1, self.max_output - self.num_output - 1)
-        return self.speculation.guess(room) if self.speculation else ()
+        return self.speculation.guess(self._room(limit)) if self.speculation else ()
+
+    def num_draftable(self, limit: int) -> int:
+        """How many of its next tokens a draft model may guess."""
+        return self.speculation.num_draftable(self._room(limit)) if self.speculation else 0
+
+    def _room(self, limit: int) -> int:
+        return min(limit, self.num_ctx - len(self.tokens) - 1, self.max_output - self.num_output - 1)
 
     @property
     def num_keep(self) -> int:

@@ -3,17 +3,21 @@
 A session answers at once what takes no step, on the thread that reads, and hands the rest to its loop.
 """
 
+import logging
 import queue
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Protocol
 
-from ollamapy.errors import InvalidInput, Unsupported
+import msgspec
+
+from ollamapy.errors import InvalidInput, LoadFailed, Unsupported
 from ollamapy.runner.bare import use_bare_llama_cpp
+from ollamapy.runner.draft import Draft, open_draft
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
 from ollamapy.runner.loop import Closed, Loop, Submission
-from ollamapy.runner.model import Model, ModelInfo, Projector
+from ollamapy.runner.model import Model, ModelInfo, ModelLoader, Projector
 from ollamapy.runner.sight import Prompt, Sight
 from ollamapy.runner.tiers import open_tiers
 from ollamapy.wire.runner import (
@@ -46,6 +50,9 @@ LOADERS = {
 """Engine and mode: the module whose `load` answers what the session needs."""
 
 
+log = logging.getLogger(__name__)
+
+
 class Session(Protocol):
     """A loaded model at work."""
 
@@ -66,10 +73,23 @@ class Session(Protocol):
 def open_session(request: Load, on_progress: Progress, send: Send) -> Session:
     """Loads what the mode needs. Raises LoadFailed."""
     use_bare_llama_cpp()
-    loaded = import_module(LOADERS[request.engine, request.mode]).load(request, on_progress)
+    load = import_module(LOADERS[request.engine, request.mode]).load
+    loaded = load(request, on_progress)
     if request.mode == "generate":
-        return Generation(request, loaded, send)
+        return Generation(request, loaded, send, *_open_draft(request, loaded, load, on_progress))
     return Vectors(request, loaded, send) if request.mode == "embed" else Words(request, loaded, send)
+
+
+def _open_draft(request: Load, model: Model, load: ModelLoader, on_progress: Progress) -> tuple[Draft | None, str]:
+    """The draft model, or a warning that says why it is not used: the answers are the same without it."""
+    if not request.draft:
+        return None, ""
+    try:
+        return open_draft(request, model, load, on_progress), ""
+    except LoadFailed as error:
+        warning = f"the draft model is not used: {error.message}"
+        log.warning("draft model not used reason=%s", error.message)
+        return None, warning
 
 
 class SpecialTexts(Protocol):
@@ -94,9 +114,10 @@ class Vocabulary(Protocol):
 class Generation:
     """A model that continues texts."""
 
-    def __init__(self, request: Load, model: Model, send: Send) -> None:
+    def __init__(self, request: Load, model: Model, send: Send, draft: Draft | None = None, warning: str = "") -> None:
         self._request, self._model, self._send = request, model, send
-        self._loop = Loop(model, send, open_tiers(request, model))
+        self._draft, self._warning = draft, warning
+        self._loop = Loop(model, send, open_tiers(request, model), draft)
         self._sight = self._open_sight(model.projector) if model.projector else None
 
     def _open_sight(self, projector: Projector) -> Sight:
@@ -109,7 +130,14 @@ class Generation:
         )
 
     def ready(self) -> Ready:
-        return _ready(self._request, self._model.info, can_shift=self._model.info.can_shift)
+        ready = _ready(self._request, self._model.info, can_shift=self._model.info.can_shift)
+        draft = self._draft.info if self._draft else None
+        return msgspec.structs.replace(
+            ready,
+            size_bytes=ready.size_bytes + (draft.size_bytes if draft else 0),
+            vram_bytes=ready.vram_bytes + (draft.vram_bytes if draft else 0),
+            warning=self._warning,
+        )
 
     def take(self, message: Message) -> None:
         if not isinstance(message, Generate):

@@ -15,35 +15,50 @@ _LENGTHS = (8, 4)
 """Of the endings that are looked for, the longest first. Shorter ones are wrong too often to pay on a CPU."""
 _LEAST, _MOST = 3, 31
 """Tokens of a guess: with the one before, a multiple of what matrix kernels take at a time."""
+_MOST_DRAFTED = 7
+"""The same for a guess of a draft model, whose every token costs something."""
 _FIRST_REST, _LAST_REST = 8, 128
 
 
 class Speculation:
     """The tokens of one sequence, where each ending stood last, and whether guessing pays.
 
-    `most` bounds a guess; -1 leaves that to what pays.
+    `most` bounds a guess; -1 leaves that to what pays. It counts the guesses of a draft model too.
     """
 
     def __init__(self, tokens: Sequence[int], most: int = -1) -> None:
         self.num_drafted = 0
         self.num_accepted = 0
         self._most = _MOST if most < 0 else min(most, _MOST)
+        self._most_drafted = _MOST_DRAFTED if most < 0 else self._most
         self._tokens = list(tokens)
         self._after: dict[tuple[int, ...], int] = {}
         self._num_indexed = 0
         self._size = _LEAST
         self._rest = _FIRST_REST
         self._num_resting = 0
+        self._num_barred = 0
+        self._has_guessed = False
 
     def append(self, token: int) -> None:
         """The sequence has one more token."""
         self._tokens.append(token)
         self._num_resting = max(self._num_resting - 1, 0)
+        self._num_barred = max(self._num_barred - 1, 0)
 
     def guess(self, limit: int) -> tuple[int, ...]:
         """The next tokens, `limit` at most; none when nothing is like the end, or while guesses do not pay."""
-        count = min(self._size, self._most, limit)
-        at = self._find() if count > 0 and not self._num_resting else 0
+        found = self._continued(min(self._size, self._most, limit))
+        self._has_guessed = bool(found)
+        return found
+
+    def num_draftable(self, limit: int) -> int:
+        """How many tokens a draft model may guess, `limit` at most."""
+        return 0 if self._num_barred else max(min(self._most_drafted, limit), 0)
+
+    def _continued(self, count: int) -> tuple[int, ...]:
+        """What followed the end of the tokens the last time, up to `count` tokens."""
+        at = self._find() if count > 0 and not (self._num_resting or self._num_barred) else 0
         if not at:
             return ()
         period = len(self._tokens) - at  # a text that repeats itself goes on to do so
@@ -55,19 +70,22 @@ class Speculation:
 
         1. All right: the next guess is twice as long.
         2. Less than half: it is half as long; at the least there is none for a while, longer each time.
+        3. It was a draft model's: that is measured elsewhere.
         """
         self.num_drafted += num_drafted
         self.num_accepted += num_accepted
+        if not self._has_guessed:
+            return
         if num_accepted == num_drafted:
             self._size, self._rest = min(2 * self._size + 1, _MOST), _FIRST_REST
         elif 2 * num_accepted < num_drafted:
             if self._size == _LEAST:
-                self.rest()
+                self._num_resting, self._rest = self._rest, min(2 * self._rest, _LAST_REST)
             self._size = max(self._size // 2, _LEAST)
 
     def rest(self) -> None:
-        """No guesses for a while."""
-        self._num_resting, self._rest = self._rest, min(2 * self._rest, _LAST_REST)
+        """No guesses for a while, of nobody: there was no room for them."""
+        self._num_barred = _LAST_REST
 
     def _find(self) -> int:
         """Where that stands which followed the end of the tokens the last time; 0 when they never ended so."""

@@ -31,6 +31,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     adapters: tuple[str, ...] = ()
     projector: str = ""
     """The file that turns images into vectors; "" is none."""
+    draft: str = ""
+    """The file of a smaller model that guesses tokens; "" is none."""
     num_batch: int = 512
     num_gpu: int = -1
     main_gpu: int | None = None
@@ -157,6 +159,8 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     bos_text: str = ""
     eos_text: str = ""
     can_shift: bool = True
+    warning: str = ""
+    """What of the model is not used, and why; "" when all is."""
 
 
 class LoadError(msgspec.Struct, frozen=True, tag=True):
