@@ -9,7 +9,7 @@ from typing import Any
 
 from ollamapy.errors import InvalidInput
 from ollamapy.units import KV_TYPE_BITS
-from ollamapy.wire.options import SAMPLERS
+from ollamapy.wire.options import GAP_SAMPLER, SAMPLERS
 
 MAX_BIASES = 1024
 MAX_BREAKERS = 32
@@ -51,7 +51,7 @@ RANGES: Mapping[str, Range] = {
     "dry_penalty_last_n": Range(-1),
     "logit_bias": Range(-100, 100),
 }
-_WORDS: Mapping[str, tuple[str, ...]] = {"kv_type": tuple(KV_TYPE_BITS), "samplers": SAMPLERS}
+_WORDS: Mapping[str, tuple[str, ...]] = {"kv_type": tuple(KV_TYPE_BITS), "samplers": (*SAMPLERS, GAP_SAMPLER)}
 _LENGTHS = {"logit_bias": MAX_BIASES, "dry_sequence_breakers": MAX_BREAKERS}
 
 

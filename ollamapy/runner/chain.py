@@ -12,13 +12,15 @@ from typing import Any
 import llama_cpp.llama_cpp as native
 
 from ollamapy.errors import InvalidInput
-from ollamapy.wire.options import SAMPLERS, Options
+from ollamapy.wire.options import GAP_SAMPLER, SAMPLERS, Options
 
 _LEAST_TEMPERATURE = 1e-5
 """Below it logits divided by the temperature overflow; the answer is greedy anyway."""
 _MIROSTAT_TOKENS = 100
 """From how many of the likeliest tokens mirostat 1 estimates the slope, as in llama.cpp."""
 _MAX_DRY_TEMPLATES = 16
+_MOST_JOINED = 100
+"""The sampler for gaps compares all candidates with each other: the whole vocabulary would take minutes a token."""
 _HISTORY = ("penalties", "dry")
 
 
@@ -31,8 +33,9 @@ class Chains:
         self._dry: dict[tuple[object, ...], Any] = {}
 
     def make(self, options: Options, num_ctx: int, prompt: Sequence[int]) -> Any:
-        """A chain that remembers the prompt's end. Raises InvalidInput for a bias on what is no token."""
+        """A chain that remembers the prompt's end. Raises InvalidInput for what the model has no tokens for."""
         self._check_bias(options)
+        self._check_end(options)
         chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
         for sampler in self._samplers(options, num_ctx):
             native.llama_sampler_chain_add(chain, sampler)
@@ -49,6 +52,9 @@ class Chains:
                 yield self._penalties(options, num_ctx)
             elif name == "dry" and _dry_window(options, num_ctx):
                 yield self._dry_clone(options, num_ctx)
+            elif name == GAP_SAMPLER:
+                yield native.llama_sampler_init_top_k(_MOST_JOINED)
+                yield native.llama_sampler_init_infill(self._vocab)
             elif name in _STAGES and (sampler := _STAGES[name](options, seed)):
                 yield sampler
         yield self._choice(options, seed)
@@ -70,6 +76,12 @@ class Chains:
                     f"logit_bias names token {token}, which the model does not have",
                     hint=f"its tokens are 0 to {self._num_vocab - 1}",
                 )
+
+    def _check_end(self, options: Options) -> None:
+        """llama.cpp ends the process when the sampler for gaps has no token to end an answer with."""
+        has_end = native.llama_vocab_eot(self._vocab) >= 0 or native.llama_vocab_eos(self._vocab) >= 0
+        if GAP_SAMPLER in options.samplers and not has_end:
+            raise InvalidInput("the sampler infill needs a model that has a token for the end of an answer")
 
     def _bias(self, options: Options) -> Any:
         biases = [native.llama_logit_bias(token, bias) for token, bias in options.logit_bias]

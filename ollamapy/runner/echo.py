@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ollamapy.errors import InvalidInput, LoadFailed
+from ollamapy.runner.infill import Marks
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
@@ -79,6 +80,13 @@ class EchoModel:
 
     def tokenize(self, text: str, add_special: bool) -> list[int]:
         return [*text.encode(), *([END_OF_PROMPT] if add_special else [])]
+
+    def tokenize_plain(self, text: str) -> list[int]:
+        return self.tokenize(text, False)
+
+    @property
+    def marks(self) -> Marks:
+        return Marks()
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         return b"".join(self.piece(token) for token in tokens).decode("utf-8", "replace")

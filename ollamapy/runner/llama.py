@@ -23,8 +23,10 @@ from ollamapy.runner.abort import Abort
 from ollamapy.runner.batch import Batch, pointer
 from ollamapy.runner.chain import Chains
 from ollamapy.runner.context import can_cut, idle_cells, kv_bytes, num_parallel, open_context
+from ollamapy.runner.infill import Marks
 from ollamapy.runner.model import Chunk, Decoded, ModelInfo, Projector
 from ollamapy.runner.sampler import Grammars, GrammarSampler, LlamaSampler, Logits
+from ollamapy.runner.vocabulary import marks_of, tokens_of
 from ollamapy.runner.weights import gpu_share, open_model
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
@@ -114,15 +116,14 @@ class LlamaModel:
         info = getattr(self, "info", None)
         if info and add_special and info.adds_bos and info.bos_text and text.startswith(info.bos_text):
             text = text.removeprefix(info.bos_text)
-        data = text.encode("utf-8", "replace")
-        size = len(data) + 8
-        tokens = (native.llama_token * size)()
-        count = native.llama_tokenize(self._vocab, data, len(data), tokens, size, add_special, True)
-        if count < 0:
-            size = -count
-            tokens = (native.llama_token * size)()
-            count = native.llama_tokenize(self._vocab, data, len(data), tokens, size, add_special, True)
-        return list(tokens[:count])
+        return tokens_of(self._vocab, text, add_special=add_special)
+
+    def tokenize_plain(self, text: str) -> list[int]:
+        return tokens_of(self._vocab, text, is_parsed=False)
+
+    @cached_property
+    def marks(self) -> Marks:
+        return marks_of(self._vocab)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         valid = [token for token in tokens if 0 <= token < self._num_vocab]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.draft import Draft
+from ollamapy.runner.fence import LineFence
 from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
@@ -43,6 +44,8 @@ class Submission:
     specials: Mapping[int, bytes] = field(default_factory=dict)
     """Control tokens of this answer that are written out."""
     pictures: tuple[Picture, ...] = ()
+    num_dropped: int = 0
+    """Tokens that were left out of the prompt before."""
 
 
 class Closed:
@@ -172,7 +175,7 @@ class Loop:
     def _make_sequence(self, submission: Submission) -> Sequence:
         request, tokens = submission.request, submission.tokens
         num_ctx = min(request.num_ctx, self._model.info.pool_tokens)
-        dropped = 0
+        dropped = submission.num_dropped
         if not tokens:
             raise InvalidInput("the prompt holds no tokens")
         if num_ctx < 2:
@@ -181,7 +184,7 @@ class Loop:
             if not request.cut:
                 raise _TooLong(len(tokens), num_ctx)
             cut = cut_prompt(tokens, num_ctx, request.options.num_keep, self._model.info.adds_bos)
-            tokens, dropped = cut, len(tokens) - len(cut)
+            tokens, dropped = cut, dropped + len(tokens) - len(cut)
         _check_pictures(submission.pictures, self._model.info.max_batch)
         gate = _gate(request)
         return Sequence(
@@ -192,6 +195,7 @@ class Loop:
             gate=gate,
             speculation=self._speculation(request, tokens),
             text=TextStream(request.options.stop),
+            fence=LineFence(request.fence) if request.fence else None,
             prompt_tokens=tokens,
             num_dropped=dropped,
             submitted=submission.received,
@@ -357,10 +361,14 @@ class Loop:
         piece = sequence.specials.get(token) or self._model.piece(token)
         sequence.append(token, piece)
         text = sequence.text.push(piece)
+        if sequence.fence:
+            text = sequence.fence.push(text, now - sequence.answered)
         if text:
             self._emit(sequence, text)
         if sequence.text.is_stopped:
             self._finish(sequence, "stop")
+        elif sequence.fence and sequence.fence.is_over:
+            self._finish(sequence, "length")
         elif sequence.is_stuck:
             self._finish(sequence, "length" if sequence.request.grammar else "stop")
         elif sequence.num_output >= sequence.max_output or (sequence.is_full and not self._shift(sequence)):
@@ -391,7 +399,8 @@ class Loop:
         self._events.append(Output(sequence.id, text, sequence.num_output, logprobs))
 
     def _finish(self, sequence: Sequence, reason: str) -> None:
-        rest = "" if reason == "cancel" else sequence.text.finish()
+        is_cut = reason == "cancel" or (sequence.fence is not None and sequence.fence.is_over)
+        rest = "" if is_cut else sequence.text.finish()
         if rest or (sequence.pending_logprobs and reason != "cancel"):
             self._emit(sequence, rest)
         self._release(sequence, keep=True)

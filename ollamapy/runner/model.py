@@ -12,6 +12,7 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from ollamapy.runner.infill import Marks
 from ollamapy.wire.runner import Generate, Load, TokenLogprob
 
 Rows = npt.NDArray[np.float32]
@@ -139,13 +140,20 @@ class Sampler(Protocol):
 
 
 class Model(Protocol):
-    """A loaded model. `tokenize` and `detokenize` may be called from any thread, the rest from the loop's only."""
+    """A loaded model. Its words may be asked for from any thread, the rest from the loop's only."""
 
     info: ModelInfo
     projector: Projector | None
     """What turns images into rows; None for a model that sees none."""
 
     def tokenize(self, text: str, add_special: bool) -> list[int]: ...
+
+    def tokenize_plain(self, text: str) -> list[int]:
+        """The tokens of a text in which nothing counts as a control token."""
+
+    @property
+    def marks(self) -> Marks:
+        """The vocabulary's tokens around gaps that are to be filled."""
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens written out."""

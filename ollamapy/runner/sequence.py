@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ollamapy.runner.fence import LineFence
 from ollamapy.runner.model import Picture, Sampler
 from ollamapy.runner.speculate import Speculation
 from ollamapy.runner.text import TextStream
@@ -38,6 +39,8 @@ class Sequence:
     """Control tokens that are part of the answer's text."""
     pictures: tuple[Picture, ...] = ()
     """Rows that stand where tokens of the prompt are made up, in order."""
+    fence: LineFence | None = None
+    """Where a line ends the answer, if one may."""
     gate: ThinkingGate | None = None
     """Where its reasoning ends, if anybody must know."""
     speculation: Speculation | None = None

@@ -16,6 +16,7 @@ from ollamapy.errors import InvalidInput, LoadFailed, Unsupported
 from ollamapy.runner.bare import use_bare_llama_cpp
 from ollamapy.runner.draft import Draft, open_draft
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
+from ollamapy.runner.infill import assemble
 from ollamapy.runner.loop import Closed, Loop, Submission
 from ollamapy.runner.model import Model, ModelInfo, ModelLoader, Projector
 from ollamapy.runner.sight import Prompt, Sight
@@ -25,6 +26,7 @@ from ollamapy.wire.runner import (
     Detokenize,
     Embed,
     Event,
+    Fill,
     Finished,
     Generate,
     Load,
@@ -143,6 +145,9 @@ class Generation:
         if not isinstance(message, Generate):
             self._send([_words(message, self._model)])
             return
+        if message.fill:
+            self._loop.put(self._gap(message, message.fill, time.perf_counter()))
+            return
         text = self._model.detokenize(message.context) + message.prompt
         if not message.images:
             prompt = Prompt(self._model.tokenize(text, message.add_special))
@@ -151,6 +156,13 @@ class Generation:
             self._sight.put(message, text)
         else:
             raise InvalidInput("the model is loaded without a projector: it sees no images")
+
+    def _gap(self, request: Generate, fill: Fill, received: float) -> Submission:
+        """Raises Unsupported, InvalidInput."""
+        model = self._model
+        num_ctx = min(request.num_ctx, model.info.pool_tokens)
+        filled = assemble(fill, model.marks, model.tokenize_plain, num_ctx, request.options.num_predict)
+        return Submission(request, filled.tokens, received, num_dropped=filled.num_dropped)
 
     def _submission(self, request: Generate, prompt: Prompt, received: float) -> Submission:
         return Submission(request, prompt.tokens, received, self._specials(request), prompt.pictures)

@@ -7,6 +7,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as native
 
+from ollamapy.runner.infill import Marks
 from ollamapy.runner.weights import open_model
 from ollamapy.runner.wordpiece import WordPiece
 from ollamapy.wire.runner import Load
@@ -23,6 +24,31 @@ class SpecialTexts:
 
     bos_text: str
     eos_text: str
+
+
+def tokens_of(vocab: Any, text: str, *, add_special: bool = False, is_parsed: bool = True) -> list[int]:
+    """The ids of `text`; names of control tokens in it are these tokens if it is parsed, else letters."""
+    data = text.encode("utf-8", "replace")
+    size = len(data) + 8
+    tokens = (native.llama_token * size)()
+    count = native.llama_tokenize(vocab, data, len(data), tokens, size, add_special, is_parsed)
+    if count < 0:
+        size = -count
+        tokens = (native.llama_token * size)()
+        count = native.llama_tokenize(vocab, data, len(data), tokens, size, add_special, is_parsed)
+    return list(tokens[:count])
+
+
+def marks_of(vocab: Any) -> Marks:
+    """The tokens around gaps that are to be filled."""
+    return Marks(
+        prefix=native.llama_vocab_fim_pre(vocab),
+        suffix=native.llama_vocab_fim_suf(vocab),
+        middle=native.llama_vocab_fim_mid(vocab),
+        repository=native.llama_vocab_fim_rep(vocab),
+        file=native.llama_vocab_fim_sep(vocab),
+        beginning=(native.llama_vocab_bos(vocab),) if native.llama_vocab_get_add_bos(vocab) else (),
+    )
 
 
 class Vocabulary:
@@ -63,15 +89,7 @@ class Vocabulary:
     def _plain(self, text: str) -> list[int]:
         if self._wordpiece:
             return self._wordpiece.encode(text)
-        data = text.encode("utf-8", "replace")
-        size = len(data) + 8
-        tokens = (native.llama_token * size)()
-        count = native.llama_tokenize(self._vocab, data, len(data), tokens, size, False, True)
-        if count < 0:
-            size = -count
-            tokens = (native.llama_token * size)()
-            count = native.llama_tokenize(self._vocab, data, len(data), tokens, size, False, True)
-        return list(tokens[:count])
+        return tokens_of(self._vocab, text)
 
     def _piece(self, token: int) -> bytes:
         size = 64

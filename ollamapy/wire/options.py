@@ -4,6 +4,8 @@ import msgspec
 
 SAMPLERS = ("penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature")
 """What may narrow the choice of a token, in llama.cpp's own order."""
+GAP_SAMPLER = "infill"
+"""One more, for those who name it: made for text that fills a gap."""
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):

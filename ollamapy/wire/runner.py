@@ -74,6 +74,29 @@ class Thinking(msgspec.Struct, frozen=True):
 class Generate(msgspec.Struct, frozen=True, tag=True):
     """Continue `prompt`. `context` holds token ids whose text goes before it. `num_ctx` caps this request alone."""
 
+class FillFile(msgspec.Struct, frozen=True):
+    """Another file of the project that a gap is in."""
+
+    text: str
+    filename: str = ""
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """A gap between `prefix` and `suffix`; `prompt` is the beginning of what fills it."""
+
+    prefix: str
+    suffix: str
+    prompt: str = ""
+    files: tuple[FillFile, ...] = ()
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """Ends the answer where a line ends after `max_seconds`, or a line begins with less than `min_indent` blanks."""
+
+    max_seconds: float = 0.0
+    min_indent: int = 0
+
+
     id: int
     prompt: str
     options: Options
@@ -101,6 +124,9 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
     wants_tokens: bool = False
     """Report the token ids of prompt and answer in `Finished`."""
     scope: str = ""
+    fill: Fill | None = None
+    """A gap to fill: takes the place of `prompt`, is made of the vocabulary's own tokens and cut to fit."""
+    fence: Fence | None = None
     """Requests of different scopes never share cached prefixes."""
     priority: int = 0
     """Higher goes first."""

@@ -59,6 +59,7 @@ CASES = {
     "other samplers are left out": case(samplers=["top_k"], top_k=3, temperature=0.01, min_p=1.0),
     "hot, then cut": case(samplers=["temperature", "min_p"], temperature=100.0, min_p=0.95),
     "cut, then hot": case(samplers=["min_p", "temperature"], temperature=100.0, min_p=0.95),
+    "joined": case(samplers=["infill"]),
     "banned": case(bias=[(0, -100.0), (1, -100.0)]),
     "forced": case(bias=[(7, 100.0)]),
     "forced, greedy": greedy(bias=[(7, 100.0)]),
@@ -155,6 +156,10 @@ def test_a_sampler_leaves_these_tokens(drawn: dict[str, Any], name: str, left: s
 
 def test_a_top_k_past_the_vocabulary_cuts_nothing(drawn: dict[str, Any]) -> None:
     assert set(drawn["a top_k past any vocabulary"]) >= {0, 1, 2, 3, 4}
+
+
+def test_the_sampler_for_gaps_leaves_tokens_that_are_not_unlikely(drawn: dict[str, Any]) -> None:
+    assert {0, 1} <= set(drawn["joined"]) <= {0, 1, 2, 3}
 
 
 def test_typical_sampling_leaves_out_the_likeliest_when_it_says_little(drawn: dict[str, Any]) -> None:
