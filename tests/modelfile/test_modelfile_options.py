@@ -217,7 +217,7 @@ def test_the_defaults_of_all_options_are_in_their_ranges() -> None:
     ("raw", "text"),
     [
         ({"kv_type": "q3_9"}, "must be one of f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0: found 'q3_9'"),
-        ({"samplers": ["top_k", "typical"]}, f"must be one of {', '.join(SAMPLERS)}: found 'typical'"),
+        ({"samplers": ["top_k", "typical"]}, f"must be one of {', '.join(SAMPLERS)}, infill: found 'typical'"),
         ({"dry_sequence_breakers": ["x"] * (MAX_BREAKERS + 1)}, "takes 32 entries at most: found 33"),
         ({"logit_bias": dict.fromkeys(map(str, range(MAX_BIASES + 1)), 1)}, "takes 1024 entries at most: found 1025"),
         ({"logit_bias": {"1": 101}}, "must be between -100 and 100: found 101"),
