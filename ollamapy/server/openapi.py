@@ -33,6 +33,7 @@ class Operation:
 
 
 DESCRIBED: Mapping[tuple[str, str], Operation] = {
+    ("GET", "/"): Operation("Whether the daemon runs, as a sentence"),
     ("GET", "/api/version"): Operation("The version of the API", gives=native.VersionResponse),
     ("GET", "/api/status"): Operation("Whether cloud features are on", gives=native.StatusResponse),
     ("GET", "/api/tags"): Operation("The models in the store", gives=native.ListResponse),
@@ -68,6 +69,17 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/df"): Operation("What the models take of the disk", gives=care.DiskUsage),
     ("POST", "/api/gc"): Operation("Remove what no model uses", gives=care.Removed),
     ("POST", "/api/resolve"): Operation("Where a model's files lie", care.ResolveRequest, care.Resolved),
+    ("GET", "/metrics"): Operation("Counts of requests, tokens and memory, for Prometheus"),
+    ("GET", "/openapi.json"): Operation("This description"),
+    ("GET", "/docs"): Operation("This description as a page"),
+    ("GET", "/v2/"): Operation("Whether this is a registry (OCI)"),
+    ("GET", "/v2/_catalog"): Operation("The repositories in the store (OCI)"),
+    ("GET", "/v2/{repository}/tags/list"): Operation("The tags of a repository (OCI)"),
+    ("GET", "/v2/{repository}/manifests/{reference}"): Operation("A manifest by its tag or digest (OCI)"),
+    ("GET", "/v2/{repository}/blobs/{digest}"): Operation("A blob, whole or a range of it (OCI)"),
+    ("GET", "/api/experimental/model-recommendations"): Operation("None: this is a feature of Ollama's cloud"),
+    ("POST", "/api/experimental/web_search"): Operation("Refused: this is a feature of Ollama's cloud"),
+    ("POST", "/api/experimental/web_fetch"): Operation("Refused: this is a feature of Ollama's cloud"),
     ("POST", "/v1/chat/completions"): Operation(
         "Answer in a chat (OpenAI)", openai.ChatCompletionRequest, openai.ChatCompletion, stream=_EVENTS
     ),

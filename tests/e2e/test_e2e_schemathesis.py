@@ -33,7 +33,7 @@ def completed(path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "path"), sorted(DESCRIBED), ids=" ".join)
+@pytest.mark.parametrize(("method", "path"), sorted(DESCRIBED), ids=str)
 def test_no_request_breaks_the_daemon(shared: DaemonProcess, schema: OpenApiSchema, method: str, path: str) -> None:
     """A 500 that the contract asks for (an option of the wrong type) has a text of its own; a fault has this one."""
 

@@ -27,11 +27,11 @@ def document(api: Served) -> dict[str, Any]:
     return found
 
 
-def test_every_described_route_exists_and_every_route_is_in_the_document(api: Served, document: dict[str, Any]) -> None:
+def test_every_route_is_described_and_every_described_route_exists(document: dict[str, Any]) -> None:
     shown = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
 
-    assert set(DESCRIBED) <= shown
-    assert {("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")} <= shown
+    assert set(DESCRIBED) == shown
+    assert all(operation["summary"] != path for path, each in document["paths"].items() for operation in each.values())
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
