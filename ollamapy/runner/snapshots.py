@@ -9,14 +9,20 @@ request.
 A key is an even number of hexadecimal digits.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _MAGIC = b"OLPYKV1\n"
 _DIGEST_BYTES = 32
+_KEY = re.compile(r"(?:[0-9a-f]{2})+")
+_STALE_SECONDS = 60.0
+"""After so long nobody writes to a file that is not whole: others may be writing theirs."""
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +38,10 @@ class Snapshots:
         self._identity = hashlib.sha256(identity.encode()).digest()
         self._folder = folder / self._identity.hex()[:16]
         self._budget_bytes = budget_bytes
+        self._num_written = 0
+        """Bytes since the last `prune`."""
         self._can_write = budget_bytes > 0
-        self._keys = {path.stem for path in self._folder.glob("*.kv")}
+        self._keys = {path.stem for path in self._folder.glob("*.kv") if _KEY.fullmatch(path.stem)}
 
     def __contains__(self, key: str) -> bool:
         return key in self._keys
@@ -42,8 +50,8 @@ class Snapshots:
         """What was saved under `key`; None when it is not there or not what it says, and then it is gone."""
         path = self._path(key)
         try:
-            content = path.read_bytes()
-            os.utime(path)
+            is_too_large = path.stat().st_size > self._budget_bytes
+            content = b"" if is_too_large else path.read_bytes()
         except OSError as error:
             log.warning("snapshot not read path=%s error=%s", path, error)
             self._keys.discard(key)
@@ -53,12 +61,18 @@ class Snapshots:
             log.warning("snapshot removed path=%s reason=%s", path, fault)
             self.drop(key)
             return None
+        with contextlib.suppress(OSError):  # a folder that cannot be written is good to read
+            os.utime(path)
         return content[len(self._head(key)) + len(_MAGIC) + _DIGEST_BYTES :]
 
     def save(self, key: str, data: bytes | memoryview) -> bool:
-        """Keeps `data` under `key`; False when the folder does not take it, and then it is not tried again."""
+        """Keeps `data` under `key`; False when the folder does not take it, and then it is not tried again, or when
+        so much was written since the last `prune` that it would push out what was written first."""
         if not self._can_write or key in self._keys:
             return self._can_write
+        self._num_written += len(data)
+        if self._num_written > self._budget_bytes:
+            return False
         path = self._path(key)
         partial = path.with_suffix(f".part{os.getpid()}")
         body = hashlib.sha256(self._head(key))
@@ -83,16 +97,12 @@ class Snapshots:
         _remove(self._path(key))
 
     def prune(self) -> None:
-        """Removes what other writers left unfinished, and the oldest files until the rest is within the budget."""
-        for partial in self._root.glob("*/*.part*"):
-            _remove(partial)
-        files = []
-        for path in self._root.glob("*/*.kv"):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            files.append((stat.st_mtime, stat.st_size, path))
+        """Removes what killed writers left, and the oldest files until the rest is within the budget."""
+        self._num_written = 0
+        for written, _, partial in _files(self._root, "*/*.part*"):
+            if written < time.time() - _STALE_SECONDS:
+                _remove(partial)
+        files = list(_files(self._root, "*/*.kv"))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._budget_bytes:
@@ -128,6 +138,14 @@ class Snapshots:
 def _private(path: str, flags: int) -> int:
     """Opens for the owner alone: prefixes hold what people said."""
     return os.open(path, flags, 0o600)
+
+
+def _files(folder: Path, pattern: str) -> Iterator[tuple[float, int, Path]]:
+    """Time of the last use, size and path of what matches."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            stat = path.lstat()
+            yield stat.st_mtime, stat.st_size, path
 
 
 def _remove(path: Path) -> None:

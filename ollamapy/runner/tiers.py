@@ -136,11 +136,10 @@ class Tiers:
         if self._files is None:
             return
         deadline = time.monotonic() + _SAVE_SECONDS
-        if not self._save_held(held, lambda: time.monotonic() > deadline):
-            return
-        for key, data in self._host.items():
-            if time.monotonic() > deadline or not self._files.save(key, data):
-                return
+        if self._save_held(held, lambda: time.monotonic() > deadline):
+            for key, data in self._host.items():
+                if time.monotonic() > deadline or not self._files.save(key, data):
+                    break
         self._files.prune()
 
     def save_early(self, held: Iterable[tuple[int, str, list[int]]], is_wanted: Callable[[], bool]) -> None:

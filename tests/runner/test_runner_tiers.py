@@ -138,6 +138,19 @@ def test_a_folder_that_cannot_be_written_fails_nobody(tmp_path: Path, caplog: py
     assert "snapshots not saved" in caplog.text
 
 
+def test_a_runner_that_has_no_time_to_save_all_keeps_to_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        Snapshots(tmp_path, "an older build", PLENTY).save(f"{number:072x}", bytes(1000))
+    monkeypatch.setattr("ollamapy.runner.tiers._SAVE_SECONDS", -1.0)
+    model = WatchedEcho()
+
+    serve(model, [request(1, LONG)], tiers=Tiers(model, HostMemory(0), Snapshots(tmp_path, "echo", 5000)))
+
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.kv")) <= 5000
+
+
 def test_a_part_of_a_block_that_is_in_the_pool_is_not_restored_twice() -> None:
     model = WatchedEcho()
     below, tokens = tiers(model), [*LONG.encode()]
