@@ -79,8 +79,11 @@ def require_secure(url: str, *, insecure: bool) -> None:
 
 def next_url(current: str, location: str, *, insecure: bool) -> str:
     """Where a redirect leads. Raises RemoteError when it leaves https, or leads to no web server."""
-    target = urljoin(current, location)
-    scheme = urlsplit(target).scheme
+    try:
+        target = urljoin(current, location)
+        scheme = urlsplit(target).scheme
+    except ValueError as error:
+        raise RemoteError(f"the server redirects to what is no URL: {error}") from error
     if scheme not in {"http", "https"}:
         raise RemoteError(f"the server redirects to {scheme or 'nothing'}, wanted http or https")
     if scheme == "http" and urlsplit(current).scheme == "https":

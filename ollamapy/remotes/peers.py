@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ollamapy.errors import InvalidDigest, InvalidInput, RemoteError
 from ollamapy.names import Digest, ModelName
-from ollamapy.remotes.base import BlobSink, Entry, Report
+from ollamapy.remotes.base import BlobSink, Entry, Report, is_web_url
 from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.settings import Host
 
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 def peer_at(where: str, name: ModelName, key_file: Path) -> Registry:
     """The model `name` at the peer `host[:port]`, 11434 by default. Raises InvalidInput."""
     host = Host.parse(where)
-    address = urlsplit(host.url).netloc
-    if host.path or host.scheme not in ("http", "https") or not _ADDRESS.match(address):
+    address = urlsplit(host.url).netloc if is_web_url(host.url) else ""
+    if host.path or not _ADDRESS.match(address):
         raise InvalidInput(f"{where!r} is no peer", hint="a peer is HOST or HOST:PORT of another ollamapy")
     namespace, _, model = name.served_repository.rpartition("/")
     there = ModelName(address, namespace, model, name.tag, host.scheme)

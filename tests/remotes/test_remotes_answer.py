@@ -118,6 +118,7 @@ def test_redirects_are_followed_relative_to_where_they_come_from() -> None:
         ("http://a/x", "http://b/y", False),
         (URL, "file:///etc/passwd", True),
         (URL, "ftp://a/x", True),
+        (URL, "https://a[b/x", True),
     ],
 )
 def test_redirects_that_leave_https_are_refused(current: str, location: str, insecure: bool) -> None:

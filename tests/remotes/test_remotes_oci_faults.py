@@ -249,6 +249,12 @@ def test_a_redirect_to_no_web_server_is_refused(puller: Puller, location: str) -
     puller.fails("redirects to (ftp|file), which is refused")
 
 
+def test_a_redirect_to_what_is_no_url_is_refused(puller: Puller) -> None:
+    puller.registry.fault("GET", BLOB, faults.redirect("https://a[b/c"))
+
+    puller.fails("redirects to what is no URL")
+
+
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 def test_the_token_stays_with_the_registry_when_the_bytes_are_elsewhere(
     puller: Puller, elsewhere: FaultyRegistry, method: str
@@ -304,6 +310,13 @@ def test_a_realm_on_another_host_gets_no_signature(puller: Puller, elsewhere: Fa
 
     puller.fails(f'^realm host "{elsewhere.host}" does not match original host "{puller.registry.host}"$')
     assert elsewhere.requests == []
+
+
+def test_a_realm_that_is_no_url_is_refused(puller: Puller) -> None:
+    puller.registry.token = "secret"
+    puller.registry.realm = "https://a[b/token"
+
+    puller.fails("which is no URL")
 
 
 def test_a_token_without_end_is_left(puller: Puller) -> None:

@@ -22,6 +22,7 @@ import msgspec
 from ollamapy import __version__
 from ollamapy.errors import RemoteError
 from ollamapy.names import ModelName
+from ollamapy.remotes.base import is_web_url
 from ollamapy.remotes.hosts import Access
 from ollamapy.remotes.oci.auth import Challenge, Key, check_realm, new_nonce, signed_request
 
@@ -142,8 +143,11 @@ class Session:
 
     def next_url(self, url: str, location: str) -> str:
         """Where the registry sends us on. Raises RemoteError when that leaves https, or is no web server."""
-        target = urljoin(url, location)
-        scheme = urlsplit(target).scheme
+        try:
+            target = urljoin(url, location)
+            scheme = urlsplit(target).scheme
+        except ValueError as error:
+            raise RemoteError(f"the registry redirects to what is no URL: {error}") from error
         if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme == "https"):
             raise RemoteError(f"the registry redirects to {scheme or 'nothing'}, which is refused")
         return target
@@ -186,6 +190,8 @@ class Session:
         if not challenge.realm or header.lower().startswith("basic"):
             hint = f"{self.host} wants a name and a password; config.yaml has room for them"
             raise Status(401, "unauthorized: access denied", hint=hint)
+        if not is_web_url(challenge.realm):
+            raise RemoteError(f"the registry wants a token from {challenge.realm!r}, which is no URL")
         self.token = await self._fetch_token(challenge)
 
     async def _fetch_token(self, challenge: Challenge) -> str:
