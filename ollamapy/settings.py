@@ -115,6 +115,8 @@ class Settings:
     """No connection to other machines is made, except to `peers`."""
     peers: tuple[str, ...] = ()
     """Other ollamapys, `host` or `host:port`, that are asked for blobs before the internet."""
+    limit_rate: int = 0
+    """Bytes a second that all pulls together may bring; 0 leaves it to the configuration file."""
     serve_registry: bool = False
     """Whether other machines may pull from this daemon's store."""
     raw: Mapping[str, str] = field(default_factory=dict)
@@ -150,6 +152,7 @@ class Settings:
             peers=tuple(peer.strip() for peer in get.text("OLLAMAPY_PEERS").split(",") if peer.strip()),
             hub_endpoint=get.text("HF_ENDPOINT").rstrip("/"),
             offline=get.flag("OLLAMAPY_OFFLINE", False),
+            limit_rate=get.rate("OLLAMAPY_LIMIT_RATE"),
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
         )
@@ -228,6 +231,14 @@ class _Reader:
         except InvalidInput:
             return default
         return FOREVER if seconds < 0 else seconds
+
+    def rate(self, name: str) -> int:
+        """Bytes a second; 0 when there is no value, and for a bad one with a warning."""
+        try:
+            return units.parse_rate(self.text(name) or "0")
+        except InvalidInput as error:
+            log.warning("%s, no limit name=%s: %s", error.message, name, error.hint)
+            return 0
 
     def limit(self, name: str, default: float) -> float:
         """As `duration`, where zero means no limit too."""

@@ -21,6 +21,8 @@ KV_TYPE_BITS = {
 }
 """The types that a KV cache can have, with what one number takes."""
 
+_UNIT_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_BYTES = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kmg]i?)?b?(?:/s)?", re.ASCII | re.IGNORECASE)
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _LETTERS = re.compile(r"[^0-9.]+")
@@ -96,6 +98,16 @@ def format_bytes(count: int) -> str:
                 return f"{int(value)} {name}"
             return f"{value:.1f} {name}" if count % unit else f"{int(value)} {name}"
     return f"{count} B"
+
+
+def parse_rate(text: str) -> int:
+    """Bytes a second: `5MB`, `500k`, `1.5 MiB/s`, `1000`; 0 is no limit. Raises InvalidInput."""
+    found = _BYTES.fullmatch(text.strip())
+    if not found:
+        raise InvalidInput(
+            f"invalid rate {text!r}", hint="wanted bytes a second, such as 5MB, 500K or 1MiB; 0: no limit"
+        )
+    return int(float(found[1]) * _UNIT_BYTES[(found[2] or "").lower()])
 
 
 def format_count(count: int) -> str:

@@ -232,3 +232,12 @@ def test_an_unknown_type_of_cache_is_a_warning_and_f16(caplog: pytest.LogCapture
     assert settings(OLLAMA_KV_CACHE_TYPE="q5_1").kv_cache_type == "q5_1"
     assert settings(OLLAMA_KV_CACHE_TYPE="q3_9").kv_cache_type == "f16"
     assert "name=OLLAMA_KV_CACHE_TYPE value='q3_9' default=f16" in caplog.text
+
+
+def test_a_limit_of_pulls_is_bytes_a_second_and_a_bad_one_is_warned_of(caplog):
+    assert settings().limit_rate == 0
+    assert settings(OLLAMAPY_LIMIT_RATE="5MB").limit_rate == 5_000_000
+    assert caplog.records == []
+
+    assert settings(OLLAMAPY_LIMIT_RATE="fast").limit_rate == 0
+    assert "invalid rate 'fast', no limit name=OLLAMAPY_LIMIT_RATE" in caplog.text

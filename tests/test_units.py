@@ -170,3 +170,20 @@ def test_modified_at_has_the_offset_of_the_machine(monkeypatch):
         time.tzset()
 
     assert text == "2026-08-01T06:32:03.12+05:30"
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        *[("0", 0), ("1000", 1000), ("5MB", 5_000_000), ("5 MB", 5_000_000), ("500k", 500_000), ("1.5m", 1_500_000)],
+        *[("1MiB", 1 << 20), ("2Ki", 2048), ("1gb/s", 10**9), (" 7b ", 7), ("0.5", 0)],
+    ],
+)
+def test_a_rate_is_bytes_a_second(text, rate):
+    assert units.parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "fast", "-1", "5 M B", "1e3", "5MBit", "٣", "9" * 5000, "1.2.3M", "5tb"])
+def test_what_is_no_rate_is_refused(text):
+    with pytest.raises(InvalidInput, match="invalid rate"):
+        units.parse_rate(text)

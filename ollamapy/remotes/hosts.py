@@ -1,5 +1,6 @@
-"""What the user's `config.yaml` says about registries: credentials, mirrors, proxies, certificates.
+"""What the user's `config.yaml` says about registries: credentials, mirrors, proxies, certificates; how fast pulls are.
 
+    limit_rate: 5MB                           # a second, all pulls together
     registries:
       registry.example:5000:
         username: me                          # or `token: …`
@@ -26,6 +27,7 @@ import msgspec
 from ollamapy.errors import Error, InvalidInput
 from ollamapy.remotes.base import is_web_url
 from ollamapy.remotes.yamlfile import read_yaml, typed
+from ollamapy.units import parse_rate
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}\Z")
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -55,6 +57,7 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     registries: dict[str, Access] = {}
+    limit_rate: int | str = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Hosts:
     """What is known of registries, by host in lower case."""
 
     by_host: Mapping[str, Access] = field(default_factory=dict)
+    limit_rate: int = 0
+    """Bytes a second for all pulls together; 0 is no limit."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -72,16 +77,24 @@ class Hosts:
             found = typed(read_yaml(path), _File)
             for host, access in found.registries.items():
                 _check(host, access)
+            limit_rate = _rate(found.limit_rate)
         except Error as error:
             text = error.message.removeprefix(f"{path}: ")
             raise InvalidInput(f"{path}: {text}", hint="ollamapy config check tells when it is right") from error
         if any(access.has_secret for access in found.registries.values()) and path.stat().st_mode & 0o077:
             log.warning("others can read the passwords path=%s; chmod 600 it", path)
-        return cls({host.lower(): access for host, access in found.registries.items()})
+        return cls({host.lower(): access for host, access in found.registries.items()}, limit_rate)
 
     def of(self, host: str) -> Access:
         """How the registry at `host` is reached."""
         return self.by_host.get(host.lower(), Access())
+
+
+def _rate(text: int | str) -> int:
+    try:
+        return parse_rate(str(text))
+    except InvalidInput as error:
+        raise InvalidInput(f"limit_rate: {error.hint}, found {text!r}") from error
 
 
 def _check(host: str, access: Access) -> None:

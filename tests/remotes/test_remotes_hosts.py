@@ -37,6 +37,11 @@ def test_a_registry_is_found_in_any_case(tmp_path: Path) -> None:
     assert hosts.of("b.example") == Access()
 
 
+@pytest.mark.parametrize(("text", "rate"), [("{}", 0), ("limit_rate: 5MB", 5_000_000), ("limit_rate: 1000", 1000)])
+def test_a_limit_of_all_pulls_is_bytes_a_second(tmp_path: Path, text: str, rate: int) -> None:
+    assert load(tmp_path, text).limit_rate == rate
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -50,6 +55,8 @@ def test_a_registry_is_found_in_any_case(tmp_path: Path) -> None:
         ("registries: {a: {proxy: 'p:1'}}", "registries.a.proxy: wanted a URL of http, https"),
         ("registries: {a: {ca_file: /nowhere.pem}}", "registries.a.ca_file: there is no file /nowhere.pem"),
         ("registries: {a: {token_host: 'https://x'}}", "registries.a.token_host: wanted HOST or HOST:PORT"),
+        ("limit_rate: fast", "limit_rate: wanted bytes a second, such as 5MB, 500K or 1MiB; 0: no limit, found 'fast'"),
+        ("limit_rate: -5", "limit_rate: wanted bytes a second"),
         ("registries: {a: {}, a: {}}", "line 1: the key 'a' appears twice"),
         ("[]", "wanted entries by name, found list"),
     ],
