@@ -29,6 +29,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     pool_tokens: int
     num_parallel: int
     adapters: tuple[str, ...] = ()
+    shards: tuple[str, ...] = ()
+    """All files of the weights in order, `path` first, when they are several."""
     projector: str = ""
     """The file that turns images into vectors; "" is none."""
     draft: str = ""
@@ -54,7 +56,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     @property
     def key(self) -> str:
         """Loads with one key may share a runner."""
-        return self.path if self.mode == "generate" else f"{self.path} {self.mode}"
+        files = " ".join(self.shards) or self.path
+        return files if self.mode == "generate" else f"{files} {self.mode}"
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -70,9 +73,6 @@ class Thinking(msgspec.Struct, frozen=True):
     is_open: bool = False
     budget: int = -1
 
-
-class Generate(msgspec.Struct, frozen=True, tag=True):
-    """Continue `prompt`. `context` holds token ids whose text goes before it. `num_ctx` caps this request alone."""
 
 class FillFile(msgspec.Struct, frozen=True):
     """Another file of the project that a gap is in."""
@@ -90,12 +90,8 @@ class Fill(msgspec.Struct, frozen=True):
     files: tuple[FillFile, ...] = ()
 
 
-class Fence(msgspec.Struct, frozen=True):
-    """Ends the answer where a line ends after `max_seconds`, or a line begins with less than `min_indent` blanks."""
-
-    max_seconds: float = 0.0
-    min_indent: int = 0
-
+class Generate(msgspec.Struct, frozen=True, tag=True):
+    """Continue `prompt`. `context` holds token ids whose text goes before it. `num_ctx` caps this request alone."""
 
     id: int
     prompt: str
@@ -121,12 +117,11 @@ class Fence(msgspec.Struct, frozen=True):
     """Reasoning that may come before what the grammar holds; None is none."""
     special_texts: tuple[str, ...] = ()
     """Control tokens that are part of the answer's text: marks of tool calls and channels."""
+    fill: Fill | None = None
+    """A gap to fill: takes the place of `prompt`, is made of the vocabulary's own tokens and cut to fit."""
     wants_tokens: bool = False
     """Report the token ids of prompt and answer in `Finished`."""
     scope: str = ""
-    fill: Fill | None = None
-    """A gap to fill: takes the place of `prompt`, is made of the vocabulary's own tokens and cut to fit."""
-    fence: Fence | None = None
     """Requests of different scopes never share cached prefixes."""
     priority: int = 0
     """Higher goes first."""
@@ -190,8 +185,11 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class LoadError(msgspec.Struct, frozen=True, tag=True):
+    """`code` is that of the exception."""
+
     message: str
     hint: str = ""
+    code: str = ""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -219,15 +217,12 @@ class Finished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     reason: Literal["stop", "length", "cancel"]
     num_prompt: int = 0
     num_prompt_cached: int = 0
-    """`code` is that of the exception."""
-
     num_prompt_dropped: int = 0
-    num_output: int = 0
-    code: str = ""
-    prompt_seconds: float = 0.0
-    output_seconds: float = 0.0
     num_shifted: int = 0
     """Tokens that the context lost while the answer was made, so that it could go on."""
+    num_output: int = 0
+    prompt_seconds: float = 0.0
+    output_seconds: float = 0.0
     queue_seconds: float = 0.0
     num_drafted: int = 0
     """Tokens of the answer that were guessed, and below those that were guessed right."""
