@@ -1,8 +1,8 @@
 """Other ollamapys: daemons that give models out as registries do. Asked before the internet, and instead of it.
 
-Owns who is a peer during one pull. What a peer sends counts by its digest; one that sends something else, or nothing,
-is dropped for the rest of the pull, and the blob is fetched elsewhere. A manifest from a peer is its word: a pull
-takes it when it was told to, or when the registry cannot be reached, and says so.
+Owns who is a peer during one pull. What peers send counts by its digest, so all that have a blob give parts of it at
+once; one that sends something else, or nothing, is dropped for the rest of the pull. A manifest from a peer is its
+word: a pull takes it when it was told to, or when the registry cannot be reached, and says so.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -91,7 +92,7 @@ class Peers:
 
 @dataclass(frozen=True, slots=True)
 class PeeredBlob:
-    """A Remote: a blob of a registry, from a peer that has it or else from the registry."""
+    """A Remote: a blob of a registry, from the peers that have it or else from the registry."""
 
     blob: OciBlob
     peers: Peers
@@ -107,22 +108,11 @@ class PeeredBlob:
     async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
         """Brings the blob into `blobs`. Raises RemoteError, StoreError."""
         is_there = await asyncio.to_thread(blobs.has, self.digest)
-        has_failed = False
-        for peer in [] if is_there else await self.peers.with_blob(self.digest):
-            try:
-                digest = await OciBlob(peer, self.blob.layer).fetch(blobs, report)
-                log.info("blob from peer digest=%s peer=%s", digest.short, peer.name.host)
-                return digest
-            except RemoteError as error:
-                self.peers.drop(peer, error)
-                has_failed = True
-        try:
-            return await self.blob.fetch(blobs, report)
-        except RemoteError as error:
-            if not (has_failed and isinstance(error.__cause__, InvalidDigest)):
-                raise
-        log.info("begun again, a peer had sent a wrong part digest=%s", self.digest.short)
-        return await self.blob.fetch(blobs, report)
+        peers = [] if is_there else await self.peers.with_blob(self.digest)
+        digest = await self.blob.fetch(blobs, report, [(peer, partial(self.peers.drop, peer)) for peer in peers])
+        if kept := [peer.name.host for peer in peers if peer in self.peers.registries]:
+            log.info("blob from peers digest=%s peers=%s", digest.short, ",".join(kept))
+        return digest
 
 
 def is_unreachable(error: RemoteError) -> bool:

@@ -18,6 +18,7 @@ from ollamapy.remotes.oci.auth import create_key
 from ollamapy.remotes.oci.download import Download
 from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.oci.session import Session
+from ollamapy.remotes.oci.source import Source
 from ollamapy.store.store import Store
 from ollamapy.wire.native import Progress
 
@@ -60,7 +61,8 @@ class Puller:
         name = ModelName.parse(f"{self.registry.host}/ns/m")
         async with Session.open(name, self.key_file, insecure=True, stall_seconds=self.stall_seconds) as session:
             path = f"/v2/ns/m/blobs/{self.digest}"
-            download = Download(session, path, self.digest, len(DATA), self.store.blobs, self.lines.append)
+            source = Source(session, path, self.digest, len(DATA))
+            download = Download([source], self.digest, len(DATA), self.store.blobs, self.lines.append)
             download.min_part_bytes, download.sleep = self.part_bytes, self._sleep
             return await download.run()
 
@@ -109,8 +111,8 @@ def test_an_empty_blob_is_a_blob(puller: Puller, tmp_path: Path) -> None:
 
     async def pull() -> Digest:
         async with Session.open(ModelName.parse(f"{puller.registry.host}/a/b"), tmp_path, insecure=True) as session:
-            path = f"/v2/a/b/blobs/{digest}"
-            return await Download(session, path, digest, 0, puller.store.blobs, puller.lines.append).run()
+            source = Source(session, f"/v2/a/b/blobs/{digest}", digest, 0)
+            return await Download([source], digest, 0, puller.store.blobs, puller.lines.append).run()
 
     assert asyncio.run(pull()) == digest
     assert puller.store.blobs.read(digest) == b""

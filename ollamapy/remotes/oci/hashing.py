@@ -80,6 +80,15 @@ class PartialFile:
             os.fsync(self._fd)
         return Digest(self._hash.hexdigest())
 
+    def digest_of(self, start: int, end: int) -> Digest:
+        """The digest of some of the file's bytes. Raises StoreError."""
+        hashed = hashlib.sha256()
+        with disk_faults(self._path):
+            while start < end and (data := os.pread(self._fd, min(_READ_BYTES, end - start), start)):
+                hashed.update(data)
+                start += len(data)
+        return Digest(hashed.hexdigest())
+
     def _read_back(self, end: int) -> int:
         """Hashes the file up to `end`; the number of bytes that were there."""
         before = self._hashed

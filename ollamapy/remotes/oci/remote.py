@@ -6,7 +6,9 @@ may leave first. httpx and what it brings take 10 MB, so it is imported when a r
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from ollamapy.wire.manifest import MANIFEST_TYPE, Layer, Manifest, decode_manife
 
 if TYPE_CHECKING:
     from ollamapy.remotes.oci.session import Session
+    from ollamapy.remotes.oci.source import Source as BlobSource
 
 T = TypeVar("T")
 
@@ -115,6 +118,9 @@ class Registry:
                 raise RemoteError(f"{self.name.repository}: the blob {layer.digest} has a size of {layer.size}")
 
 
+OnDrop = Callable[[Exception], None]
+
+
 @dataclass(frozen=True, slots=True)
 class OciBlob:
     """A Remote: one blob of a registry, at the `places` that did not fail before, or wherever the registry says."""
@@ -130,30 +136,39 @@ class OciBlob:
 
     @property
     def entry(self) -> Entry:
-        return Entry(self.registry.name, Source("oci", self._path, digest=self.digest, size=self.layer.size))
+        location = f"/v2/{self.registry.name.repository}/blobs/{self.layer.digest}"
+        return Entry(self.registry.name, Source("oci", location, digest=self.digest, size=self.layer.size))
 
-    @property
-    def _path(self) -> str:
-        return f"/v2/{self.registry.name.repository}/blobs/{self.layer.digest}"
+    async def fetch(self, blobs: BlobSink, report: Report, peers: Sequence[tuple[Registry, OnDrop]] = ()) -> Digest:
+        """Brings the blob into `blobs`, from `peers` as long as one is left. Raises RemoteError, StoreError."""
+        from ollamapy.remotes.oci.download import Download
 
-    async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
-        """Brings the blob into `blobs`. Raises RemoteError, StoreError."""
         source = self.entry.source
         if digest := await in_thread(lambda stop: already_there(source, blobs, report)):
             return digest
-        return await _first_of(self.places or self.registry.places, lambda place: self._fetch(place, blobs, report))
-
-    async def _fetch(self, place: Registry, blobs: BlobSink, report: Report) -> Digest:
-        from ollamapy.remotes.oci.download import Download
-
-        async with place.open() as session:
-            if place == self.registry:
-                session.token = self.token or session.token
-            download = Download(session, self._path, self.digest, self.layer.size, blobs, report)
+        async with AsyncExitStack() as stack:
+            sources = [await self._source(stack, peer, 0, on_drop) for peer, on_drop in peers]
+            known = {peer.name.host for peer, _ in peers}
+            for rank, place in enumerate(self.places or self.registry.places, 1):
+                if place.name.host not in known:
+                    sources.append(await self._source(stack, place, rank, partial(_passed_over, place)))
             try:
-                return await download.run()
+                return await Download(sources, self.digest, self.layer.size, blobs, report).run()
             except InvalidDigest as error:
                 raise RemoteError(error.message, hint="the registry sent something else; pull again") from error
+
+    async def _source(self, stack: AsyncExitStack, place: Registry, rank: int, on_drop: OnDrop) -> "BlobSource":
+        from ollamapy.remotes.oci.source import Source as BlobSource
+
+        session = await stack.enter_async_context(place.open())
+        if place == self.registry:
+            session.token = self.token or session.token
+        path = f"/v2/{place.name.repository}/blobs/{self.layer.digest}"
+        return BlobSource(session, path, self.digest, self.layer.size, rank, on_drop)
+
+
+def _passed_over(place: Registry, reason: Exception) -> None:
+    log.warning("source passed over host=%s reason=%r", place.name.host, str(reason))
 
 
 async def _first_of(places: Sequence[Registry], ask: Callable[[Registry], Awaitable[T]]) -> T:
