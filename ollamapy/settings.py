@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlunsplit
@@ -19,6 +19,16 @@ from ollamapy.errors import InvalidInput
 
 DEFAULT_PORT = 11434
 FOREVER = float("inf")
+UNHEEDED = (
+    "OLLAMA_GPU_OVERHEAD",
+    "OLLAMA_IGPU_ENABLE",
+    "OLLAMA_LLM_LIBRARY",
+    "OLLAMA_SCHED_SPREAD",
+    "OLLAMA_VULKAN",
+    "LLAMA_ARG_FIT",
+    "LLAMA_ARG_FIT_TARGET",
+)
+"""What Ollama looks at and ollamapy does not, yet."""
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
@@ -119,8 +129,10 @@ class Settings:
     """Bytes a second that all pulls together may bring; 0 leaves it to the configuration file."""
     serve_registry: bool = False
     """Whether other machines may pull from this daemon's store."""
-    raw: Mapping[str, str] = field(default_factory=dict)
-    """The variables that were set, for the log line at start."""
+    log_requests: bool = False
+    """Whether the bodies of inference requests are written to a folder."""
+    unheeded: tuple[str, ...] = ()
+    """Variables of Ollama that are set and that nothing here looks at yet."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -154,8 +166,37 @@ class Settings:
             offline=get.flag("OLLAMAPY_OFFLINE", False),
             limit_rate=get.rate("OLLAMAPY_LIMIT_RATE"),
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
-            raw={name: value for name, value in sorted(env.items()) if name.startswith("OLLAMA")},
+            log_requests=get.flag("OLLAMA_DEBUG_LOG_REQUESTS", False),
+            unheeded=tuple(name for name in UNHEEDED if get.text(name)),
         )
+
+    @property
+    def in_force(self) -> dict[str, str]:
+        """What the variables of a daemon come to, by name, for the log line at start."""
+        values: dict[str, object] = {
+            "OLLAMA_CONTEXT_LENGTH": self.context_length,
+            "OLLAMA_DEBUG": logging.getLevelName(self.log_level),
+            "OLLAMA_DEBUG_LOG_REQUESTS": self.log_requests,
+            "OLLAMA_FLASH_ATTENTION": self.flash_attention,
+            "OLLAMA_GO_TEMPLATE": self.go_template,
+            "OLLAMA_HOST": self.host.url,
+            "OLLAMA_KEEP_ALIVE": _duration(self.keep_alive),
+            "OLLAMA_KV_CACHE_TYPE": self.kv_cache_type,
+            "OLLAMA_LOAD_TIMEOUT": _duration(self.load_timeout),
+            "OLLAMA_MAX_LOADED_MODELS": self.max_loaded_models,
+            "OLLAMA_MAX_QUEUE": self.max_queue,
+            "OLLAMA_MODELS": self.models,
+            "OLLAMA_NOPRUNE": self.noprune,
+            "OLLAMA_NO_CLOUD": True,
+            "OLLAMA_NUM_PARALLEL": self.num_parallel,
+            "OLLAMA_ORIGINS": ",".join(self.origins),
+            "OLLAMAPY_HOME": self.home,
+            "OLLAMAPY_OFFLINE": self.offline,
+            "OLLAMAPY_PEERS": ",".join(self.peers),
+            "OLLAMAPY_SERVE_REGISTRY": self.serve_registry,
+            "OLLAMAPY_SNAPSHOT_BYTES": self.snapshot_bytes,
+        }
+        return {name: "" if value is None else str(value) for name, value in values.items()}
 
     @property
     def key_file(self) -> Path:
@@ -251,6 +292,10 @@ class _Reader:
             steps = int(value)
             return max(1, 15 - 5 * steps if steps > 0 else logging.INFO - 10 * steps)
         return logging.DEBUG if value and value not in _FALSE else logging.INFO
+
+
+def _duration(seconds: float) -> str:
+    return "forever" if seconds == FOREVER else units.format_duration(int(seconds * 1e9))
 
 
 def _clean(text: str) -> str:

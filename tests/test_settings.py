@@ -25,7 +25,7 @@ def test_without_variables_everything_has_its_default(monkeypatch, tmp_path):
     assert (found.max_loaded_models, found.context_length, found.kv_cache_type) == (0, 0, "f16")
     assert (found.flash_attention, found.noprune, found.nohistory) == (None, False, False)
     assert (found.autostart, found.catalogue, found.origins) == (True, None, ())
-    assert (found.log_level, found.editor, found.raw) == (logging.INFO, "vi", {})
+    assert (found.log_level, found.editor, found.unheeded) == (logging.INFO, "vi", ())
 
 
 @pytest.mark.parametrize("value", ["", "  ", '""', "''", ' "" ', "' '"])
@@ -136,10 +136,21 @@ def test_the_editor_is_the_first_that_is_named(env, editor):
     assert settings(**env).editor == editor
 
 
-def test_only_ollamas_variables_are_remembered_for_the_log():
-    raw = settings(PATH="/bin", HOME="/root", OLLAMA_TMPDIR="x", OLLAMAPY_HOME="/x", OLLAMA_HOST="h").raw
+def test_the_log_is_told_what_the_variables_come_to():
+    """By value and not by text: what was set beside them may be a secret."""
+    found = settings(OLLAMA_KEEP_ALIVE="90", OLLAMA_MAX_QUEUE="x", OLLAMA_HOST="h", OLLAMA_API_KEY="s3cret").in_force
 
-    assert raw == {"OLLAMAPY_HOME": "/x", "OLLAMA_HOST": "h", "OLLAMA_TMPDIR": "x"}
+    assert found["OLLAMA_KEEP_ALIVE"] == "1m30s"
+    assert (found["OLLAMA_MAX_QUEUE"], found["OLLAMA_HOST"]) == ("512", "http://h:11434")
+    assert settings(OLLAMA_KEEP_ALIVE="-1").in_force["OLLAMA_KEEP_ALIVE"] == "forever"
+    assert "s3cret" not in str(found)
+
+
+def test_what_is_set_and_not_looked_at_is_named():
+    assert settings(OLLAMA_SCHED_SPREAD="1", OLLAMA_VULKAN="", LLAMA_ARG_FIT="off", OLLAMA_TMPDIR="/x").unheeded == (
+        "OLLAMA_SCHED_SPREAD",
+        "LLAMA_ARG_FIT",
+    )
 
 
 @pytest.mark.parametrize(

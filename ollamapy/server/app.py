@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def build_app(services: Services) -> web.Application:
+from ollamapy.server.requestlog import RequestLog
     """The application that serves `services`. Raises InvalidInput for an origin in the settings that cannot be one."""
     origins = Origins.of(services.settings.origins)
     hosts = Hosts(guard.is_loopback(services.settings.host.address), socket.gethostname(), guard.is_own_address)
@@ -52,6 +53,8 @@ def build_app(services: Services) -> web.Application:
 
 
 def runner(app: web.Application) -> web.AppRunner:
+    if services.settings.log_requests:
+        app[incoming.REQUEST_LOG] = RequestLog()
     """A runner of the application that ends a request when its client goes away, and the rest when it is cleaned up."""
     return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
 

@@ -87,7 +87,9 @@ def listen(host: Host) -> list[socket.socket]:
 
 async def serve(settings: Settings, sockets: list[socket.socket]) -> int:
     """Wires everything, serves on `sockets` and cleans up."""
-    log.info("server config env=%s", dict(settings.raw))
+    log.info("server config env=%s", settings.in_force)
+    if settings.unheeded:
+        log.warning("environment variables not looked at names=%s", ",".join(settings.unheeded))
     stop = _stop_event()
     store = Store(settings.models)
     async with contextlib.AsyncExitStack() as stack:

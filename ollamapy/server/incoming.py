@@ -7,9 +7,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ollamapy.actions.services import Services
 from ollamapy.errors import InvalidInput
+from ollamapy.server.requestlog import RequestLog
 
 SERVICES = web.AppKey("services", Services)
-
+REQUEST_LOG = web.AppKey("request_log", RequestLog)
+"""Only there when bodies are to be written down."""
 
 MAX_ZSTD_BYTES = 20 << 20
 """What a compressed body may grow to."""
@@ -19,9 +21,11 @@ async def body(request: web.Request) -> bytes:
     """The whole body, decompressed. One that is too large is refused before it is read. Raises InvalidInput."""
     if request.content_length and request.content_length > request.client_max_size:
         raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length)
-    if request.headers.get("Content-Encoding", "").lower() == "zstd":
-        return await _from_zstd(request)
-    return await request.read()
+    is_zstd = request.headers.get("Content-Encoding", "").lower() == "zstd"
+    whole = await (_from_zstd(request) if is_zstd else request.read())
+    if REQUEST_LOG in request.app:
+        await request.app[REQUEST_LOG].write(request, whole)
+    return whole
 
 
 async def _from_zstd(request: web.Request) -> bytes:
