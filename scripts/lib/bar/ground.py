@@ -4,14 +4,16 @@ The daemon's folder is kept between benchmarks, so that weights are fetched once
 """
 
 import asyncio
+import hashlib
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ollamapy.bench.compare import Bench
 from ollamapy.bench.load import Load, Target
@@ -22,6 +24,7 @@ from ollamapy.child import python_environment
 from ollamapy.client import Client
 from ollamapy.errors import Error, NotFound, Unreachable
 from ollamapy.modelfile import parse
+from ollamapy.names import Digest
 
 HOME = Path.home() / ".cache" / "ollamapy" / "bench"
 MODEL = "starter"
@@ -105,6 +108,19 @@ class Ground:
                     pass
                 shown = client.show(MODEL)
         return next(command.value for command in parse.parse(shown.modelfile).commands if command.name == "from")
+
+    def put(self, name: str, make: Callable[[Path, Path], None]) -> None:
+        """A model `name` on weights that `make` writes from the starter's (source, target)."""
+        with TemporaryDirectory() as folder:
+            target = Path(folder) / "model.gguf"
+            make(Path(self.weights()), target)
+            with target.open("rb") as file:
+                digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+            with self.client() as client:
+                if not client.has_blob(digest):
+                    client.put_blob(digest, target)
+                for _ in client.create({"model": name, "files": {target.name: str(digest)}}):
+                    pass
 
     @asynccontextmanager
     async def bench(self, workload: Workload, *, slots: int | None = None, alone: bool = False) -> AsyncIterator[Bench]:

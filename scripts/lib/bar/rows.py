@@ -11,11 +11,12 @@ from ollamapy.bench.measures import ratio
 from ollamapy.bench.plan import Scale, Workload
 from ollamapy.bench.result import Point, clients
 from ollamapy.client import Client
-from ollamapy.errors import Error, Unsupported
+from ollamapy.errors import Error
 from scripts.lib.bar.finding import Finding
-from scripts.lib.bar.ground import MODEL, Ground, NotYet, busy_core
+from scripts.lib.bar.ground import MODEL, Ground, busy_core
 from scripts.lib.bar.lists import lists
 from scripts.lib.bar.pulls import pulls
+from scripts.lib.bar.quantize import quantize
 
 NUM_PAIRS = 3
 PREFIX_TOKENS = 1500
@@ -91,7 +92,7 @@ async def copy(ground: Ground) -> list[Finding]:
 
 
 def _copy(ground: Ground, scale: Scale) -> list[Finding]:
-    _create(ground, QUANTIZED, quantize="q4_0")
+    ground.put(QUANTIZED, quantize)
     withs, withouts = [], []
     with ground.client() as client:
         for number in range(NUM_PAIRS):
@@ -170,13 +171,10 @@ def _system(scale: Scale, seed: str) -> str:
 
 
 def _create(ground: Ground, name: str, **fields: str) -> None:
-    """A model on the starter's weights. Raises NotYet for what the daemon cannot make."""
+    """A model on the starter's weights."""
     with ground.client() as client:
-        try:
-            for _ in client.create({"model": name, "from": MODEL, **fields}):
-                pass
-        except Unsupported as error:
-            raise NotYet(error.message) from error
+        for _ in client.create({"model": name, "from": MODEL, **fields}):
+            pass
 
 
 def _delete(ground: Ground, name: str) -> None:
