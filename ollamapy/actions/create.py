@@ -96,7 +96,7 @@ async def _pulled(services: Services, source: str) -> AsyncGenerator[Progress, N
 
 async def _of_source(services: Services, name: ModelName) -> Recipe:
     model = await lookup.stored_model(services, name)
-    return recipes.of_model(model, await services.headers.read(model.model_path))
+    return recipes.of_model(model, await services.headers.weights(model))
 
 
 def _gguf_among(blobs: Blobs, files: Mapping[str, Digest]) -> dict[str, Digest]:

@@ -14,6 +14,7 @@ from ollamapy.settings import Settings
 from ollamapy.store.store import StoredModel
 from ollamapy.weights.capabilities import capabilities, jinja_capabilities, jinja_has_round_trip, jinja_text
 from ollamapy.weights.gguf import GgufFile, inspect
+from ollamapy.weights.shards import joined
 
 _MAX_HEADERS = 256
 
@@ -23,6 +24,10 @@ class Headers:
     """Headers by path, least recently used first. Blobs never change, so an entry stays true."""
 
     _files: OrderedDict[Path, GgufFile] = field(default_factory=OrderedDict)
+
+    async def weights(self, model: StoredModel) -> GgufFile:
+        """The header of a model's weights, as if they were one file. Raises ModelFileError."""
+        return joined([await self.read(path) for path in model.weight_paths])
 
     async def read(self, path: Path) -> GgufFile:
         """The header of the blob at `path`, its arrays unread. Raises ModelFileError."""
@@ -58,7 +63,7 @@ class Subject:
 
 async def describe(services: _Describes, model: StoredModel) -> Subject:
     """Everything about `model` that can be said without loading it. Raises ModelFileError."""
-    file = await services.headers.read(model.model_path)
+    file = await services.headers.weights(model)
     projector = await services.headers.read(model.projector_paths[0]) if model.projector_paths else None
     go, fault = await asyncio.to_thread(_read_go, model.template)
     renders = choice.choose(

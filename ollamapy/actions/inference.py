@@ -206,6 +206,7 @@ def demand_of(
         available_bytes(),
         mode,
         str(model.projector_paths[0]) if model.projector_paths else "",
+        tuple(map(str, model.shard_paths)),
     )
     return Demand(load, options, parse_keep_alive(keep_alive))
 

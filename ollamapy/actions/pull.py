@@ -9,7 +9,7 @@ came of a file from the web stays, and the next pull goes on from there.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 from ollamapy.actions import recipe as recipes
 from ollamapy.actions.manifest import store_recipe
@@ -18,10 +18,10 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, ModelFileError, NotFound, RemoteError, StoreError
 from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
-from ollamapy.remotes.base import Entry, Remote, verifying
-from ollamapy.remotes.find import find_remote, parse_wanted
+from ollamapy.remotes.base import Entry, Remote, Source, verifying
+from ollamapy.remotes.find import find_remote, parse_wanted, parts_of
 from ollamapy.remotes.hosts import Hosts
-from ollamapy.remotes.hub import HubRemote, is_hub
+from ollamapy.remotes.hub import files_of, is_hub
 from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
 from ollamapy.remotes.threads import in_thread
@@ -63,7 +63,7 @@ def _from_anywhere(
             raise RemoteError(
                 "pull model manifest: file does not exist", hint="OLLAMAPY_OFFLINE forbids to fetch a URL"
             )
-        return _from_file(services, remote)
+        return _from_files(services, parts_of(remote))
     return _from_registry(services, remote, Peers.of(settings.peers, remote.name, settings.key_file))
 
 
@@ -111,7 +111,7 @@ async def _from_hub(services: Services, name: ModelName, refusal: RemoteError) -
     log.info("hub's registry refused, asking the hub model=%s reason=%r", name, refusal.message)
     yield Progress("asking the hub itself")
     try:
-        async for line in _from_file(services, HubRemote(name, services.settings.hub_endpoint)):
+        async for line in _from_files(services, await files_of(name, services.settings.hub_endpoint)):
             yield line
     except RemoteError as error:
         raise RemoteError(f"{refusal.message}; {error.message}", hint=error.hint) from error
@@ -140,22 +140,24 @@ async def _store(
         yield line
 
 
-async def _from_file(services: Services, remote: Remote) -> AsyncGenerator[Progress, None]:
-    """One file, and the model that `create` makes of it."""
-    name = remote.entry.name
-    async with services.transfers.join(remote, services.store.blobs) as transfer:
-        last = None
-        async with aclosing(transfer.progress()) as lines:
-            async for last in lines:
-                yield last
-        digest = transfer.result()
+async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGenerator[Progress, None]:
+    """One file, or all parts of a model one after the other, and the model that `create` makes of them."""
+    entry, last, digests = remotes[0].entry, None, []
+    with ExitStack() as held:
+        for remote in remotes:
+            async with services.transfers.join(remote, services.store.blobs) as transfer:
+                async with aclosing(transfer.progress()) as lines:
+                    async for last in lines:
+                        yield last
+                digests.append(transfer.result())
+            held.enter_context(services.store.holding(digests[-1:]))
     if last != verifying():
         yield verifying()
-    recipe = await _checked(services, remote, digest)
+    recipe = await _checked(services, [remote.entry.source for remote in remotes], digests)
 
     yield Progress("writing manifest")
-    unused = await in_thread(lambda stop: _link(services.store, name, lambda: _stored(services.store, recipe)))
-    log.info("model pulled model=%s source=%s", name, remote.entry.source.kind)
+    unused = await in_thread(lambda stop: _link(services.store, entry.name, lambda: _stored(services.store, recipe)))
+    log.info("model pulled model=%s source=%s", entry.name, entry.source.kind)
     async for line in _remove(services, unused):
         yield line
 
@@ -171,24 +173,28 @@ async def _remove(services: Services, unused: set[Digest]) -> AsyncGenerator[Pro
         yield Progress(f"couldn't remove unused layers: {error}")
 
 
-async def _checked(services: Services, remote: Remote, digest: Digest) -> Recipe:
-    """The model that the fetched file makes. A file that makes none leaves the store."""
+async def _checked(services: Services, sources: Sequence[Source], digests: Sequence[Digest]) -> Recipe:
+    """The model that the fetched files make. Files that make none leave the store."""
     try:
-        return await _recipe(services, remote, digest)
+        return await _recipe(services, sources, digests)
     except Error as error:
-        await in_thread(lambda stop: services.store.remove_unused([digest]))
-        if isinstance(error, ModelFileError):
-            message = error.message.replace(digest.filename, remote.entry.source.filename)
-            raise ModelFileError(message, hint=error.hint) from error
-        raise
+        await in_thread(lambda stop: services.store.remove_unused(digests))
+        if not isinstance(error, ModelFileError):
+            raise
+        message = error.message
+        for source, digest in zip(sources, digests, strict=True):
+            message = message.replace(digest.filename, source.filename)
+        raise ModelFileError(message, hint=error.hint) from error
 
 
-async def _recipe(services: Services, remote: Remote, digest: Digest) -> Recipe:
-    """The same model that `create` makes of the file, with what the catalogue adds."""
-    source, blobs = remote.entry.source, services.store.blobs
-    file = await services.headers.read(blobs.path(digest))
-    size = await asyncio.to_thread(blobs.size, digest)
-    recipe = recipes.of_files([Uploaded(source.filename, digest, size, file)])
+async def _recipe(services: Services, sources: Sequence[Source], digests: Sequence[Digest]) -> Recipe:
+    """The same model that `create` makes of the files, with what the catalogue adds."""
+    source, blobs = sources[0], services.store.blobs
+    files = []
+    for part, digest in zip(sources, digests, strict=True):
+        file = await services.headers.read(blobs.path(digest))
+        files.append(Uploaded(part.filename, digest, await asyncio.to_thread(blobs.size, digest), file))
+    recipe = recipes.of_files(files)
     if source.license:
         recipe = recipe.with_layers(NewLayer("license", source.license.encode()))
     return recipes.with_parameters(recipe, check_options(source.params))

@@ -9,14 +9,16 @@ from typing import Any
 
 import msgspec
 
-from ollamapy.errors import Error, InvalidDigest, InvalidInput, TemplateError, Unsupported
+from ollamapy.errors import Error, InvalidDigest, InvalidInput, ModelFileError, TemplateError, Unsupported
 from ollamapy.modelfile import gochat
 from ollamapy.names import Digest
 from ollamapy.store.store import StoredModel
 from ollamapy.units import format_count
 from ollamapy.weights.gguf import GgufFile
-from ollamapy.wire.manifest import Config, Layer, encode_messages, encode_params, layer_type
+from ollamapy.weights.shards import joined, place_of
+from ollamapy.wire.manifest import TITLE, Config, Layer, encode_messages, encode_params, layer_type
 from ollamapy.wire.native import CreateRequest
+from ollamapy.wire.shards import Shard, title_of
 
 QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0", "Q4_K_S", "Q4_K_M", "Q4_K")
 _COMPANIONS = (".json", ".jinja", "tokenizer.model")
@@ -48,7 +50,10 @@ class Uploaded:
     file: GgufFile
 
     def layer(self, kind: str) -> Layer:
-        return Layer(layer_type(kind), str(self.digest), self.size_bytes)
+        """The layer that holds the file; a part of a model keeps its name."""
+        place = place_of(self.file)
+        annotations = {TITLE: title_of(self.path, *place)} if place else msgspec.UNSET
+        return Layer(layer_type(kind), str(self.digest), self.size_bytes, annotations=annotations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +132,38 @@ def of_model(model: StoredModel, file: GgufFile) -> Recipe:
 
 
 def of_files(files: Iterable[Uploaded]) -> Recipe:
-    """A model of one weights file and any number of projectors and adapters. Raises InvalidInput, Unsupported."""
+    """A model of one weights file, or all its parts, and any number of projectors and adapters.
+
+    Raises InvalidInput, ModelFileError when parts do not make a model.
+    """
     files = sorted(files, key=lambda uploaded: ("model", "projector", "adapter").index(uploaded.file.kind))
-    for uploaded in files:
-        _refuse_split(uploaded)
-    models = [uploaded for uploaded in files if uploaded.file.kind == "model"]
-    if len(models) != 1:
+    models = _in_order([uploaded for uploaded in files if uploaded.file.kind == "model"])
+    others = [uploaded for uploaded in files if uploaded.file.kind != "model"]
+    weights = joined([uploaded.file for uploaded in models])
+    layers = tuple(uploaded.layer(uploaded.file.kind) for uploaded in (*models, *others))
+    projectors = (uploaded.file for uploaded in others if uploaded.file.kind == "projector")
+    families = dict.fromkeys(file.architecture for file in (weights, *projectors))
+    return with_built_in(Recipe(layers, _with_header(Config(), weights, tuple(families))))
+
+
+def _in_order(models: list[Uploaded]) -> list[Uploaded]:
+    """The one file of weights, or its parts as their headers count them. Raises InvalidInput, ModelFileError."""
+    if len(models) != 1 and not (models and all(place_of(uploaded.file) for uploaded in models)):
         found = ", ".join(uploaded.path for uploaded in models) or "none"
         raise InvalidInput(f"a model has one file of weights, found {found}")
-    layers = tuple(uploaded.layer(uploaded.file.kind) for uploaded in files)
-    families = dict.fromkeys(uploaded.file.architecture for uploaded in files if uploaded.file.kind != "adapter")
-    config = _with_header(Config(), models[0].file, tuple(families))
-    return with_built_in(Recipe(layers, config))
+    for uploaded in models:
+        _check_name(uploaded)
+    prefixes = {shard.prefix for uploaded in models if (shard := Shard.of(uploaded.path))}
+    if len(prefixes) > 1:
+        raise ModelFileError(f"split GGUF: the parts have different names: {', '.join(sorted(prefixes))}")
+    return sorted(models, key=lambda uploaded: place_of(uploaded.file) or (0, 0))
+
+
+def _check_name(uploaded: Uploaded) -> None:
+    """Raises ModelFileError for the name of another part. Other names, as blobs have them, tell nothing."""
+    shard, place = Shard.of(uploaded.path), place_of(uploaded.file)
+    if shard and place and place != (shard.number, shard.count):
+        raise ModelFileError(f"split GGUF: {uploaded.path} is part {place[0]} of {place[1]}, its name says otherwise")
 
 
 def _with_header(config: Config, file: GgufFile, families: tuple[str, ...] = ()) -> Config:
@@ -258,9 +283,8 @@ def _info_capabilities(value: Any) -> dict[str, Any]:
 
 
 def _refuse_split(uploaded: Uploaded) -> None:
-    shards = uploaded.file.metadata.get("split.count")
-    if isinstance(shards, int) and shards > 1:
+    if place := place_of(uploaded.file):
         raise Unsupported(
-            f"split GGUF files are not supported yet: {uploaded.path} is one of {shards} shards",
+            f"split GGUF: a draft model in several files is not supported, {uploaded.path} is one of {place[1]}",
             hint="join them with llama-gguf-split --merge",
         )

@@ -14,6 +14,7 @@ from ollamapy.names import Digest, ModelName
 from ollamapy.store.store import Store
 from ollamapy.units import format_local
 from ollamapy.weights.gguf import ArrayInfo, GgufFile, inspect
+from ollamapy.weights.shards import joined
 from ollamapy.wire.native import ShownMessage, ShowRequest, ShowResponse, Tensor
 
 _HIDDEN = frozenset({"general.name", "tokenizer.chat_template"})
@@ -27,7 +28,8 @@ async def show(services: Services, request: ShowRequest, *, basename: str = "") 
     """
     model = await lookup.stored_model(services, _name(request.model or request.name), _REMOTE)
     subject = await describe(services, model)
-    file = await _header(services, model.model_path, verbose=request.verbose)
+    parts = [await _header(services, path, verbose=request.verbose) for path in model.weight_paths]
+    file = joined(parts)
     info = model_info(file) | ({"general.basename": basename} if basename else {})
     projectors = [await _header(services, path, verbose=request.verbose) for path in model.projector_paths[:1]]
     return ShowResponse(
@@ -62,7 +64,7 @@ def modelfile_of(store: Store, subject: Subject, request: ShowRequest) -> str:
         from_path=str(model.model_path),
         adapters=map(str, model.adapter_paths),
         draft=str(store.blobs.path(Digest.parse(drafts[0].digest))) if drafts else "",
-        projectors=map(str, model.projector_paths),
+        projectors=map(str, (*model.shard_paths[1:], *model.projector_paths)),
         template=model.template or "",
         system=request.system or model.system,
         renderer=model.config.renderer,

@@ -60,6 +60,7 @@ async def resolve(services: Services, text: str) -> Resolved:
         model=model.name.short,
         manifest=str(services.store.layout.manifest(model.name)),
         weights=str(model.model_path),
+        shards=tuple(map(str, model.shard_paths)),
         adapters=tuple(map(str, model.adapter_paths)),
         projectors=tuple(map(str, model.projector_paths)),
     )

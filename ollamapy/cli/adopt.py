@@ -20,7 +20,7 @@ from ollamapy.settings import Settings
 from ollamapy.store.blobs import hash_file
 from ollamapy.store.files import disk_faults
 from ollamapy.store.layout import Layout
-from ollamapy.store.neighbours import Neighbour, default_places, find, shards
+from ollamapy.store.neighbours import Neighbour, default_places, find, lonely_shards
 from ollamapy.store.place import place
 
 
@@ -54,8 +54,8 @@ class _Adopter:
         if path.resolve() == self.layout.root.resolve():
             print(f"{path} is the daemon's own store")
             return
-        for shard in shards(path):
-            print(f"passed over {shard}: a part of a model", file=sys.stderr)
+        for shard in lonely_shards(path):
+            print(f"passed over {shard}: a part of a model whose other parts are missing", file=sys.stderr)
         for found in find(path):
             try:
                 print(self._take(found), flush=True)

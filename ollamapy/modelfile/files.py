@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ollamapy.errors import InvalidInput
+from ollamapy.wire.shards import siblings
 
 NO_MODEL = "no Modelfile or safetensors files found"
 
@@ -62,7 +63,19 @@ def find_local(value: str, folder: Path) -> Found:
         return Found(path, choose_files(path))
     if not stat.S_ISREG(mode):
         raise InvalidInput(f"{path} is neither a file nor a folder")
-    return Found(path, (path,))
+    return Found(path, _parts(path))
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """The file, or all files of the model that it is a part of. Raises InvalidInput when one is missing."""
+    names = siblings(path.name)
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise InvalidInput(
+            f"split GGUF: {path.name} is one of {len(names)} parts, and {missing[0]} is missing",
+            hint=f"all parts must lie in {path.parent}",
+        )
+    return tuple(path.parent / name for name in names)
 
 
 def resolve_path(value: str, folder: Path) -> Path:

@@ -77,6 +77,7 @@ def plan_load(
     free_bytes: int,
     mode: Mode = "generate",
     projector: str = "",
+    shards: tuple[str, ...] = (),
 ) -> Load:
     """How to load the model at `path` for a request with these options.
 
@@ -92,6 +93,7 @@ def plan_load(
         pool_tokens=pool_tokens(num_ctx, shape, settings, free_bytes) if mode == "generate" else num_ctx,
         num_parallel=settings.num_parallel or MAX_SEQUENCES,
         adapters=adapters,
+        shards=shards,
         projector=projector if mode == "generate" else "",
         num_batch=options.num_batch or (min(_MAX_INPUT, num_ctx) if mode == "embed" else 512),
         num_gpu=options.num_gpu,
@@ -102,16 +104,18 @@ def plan_load(
         flash_attention=settings.flash_attention if options.flash_attention is None else options.flash_attention,
         kv_type=kv_type,
         mode=mode,
-        **(_cache_plan(path, adapters, settings, free_bytes) if mode == "generate" else {}),
+        **(_cache_plan(shards or (path,), adapters, settings, free_bytes) if mode == "generate" else {}),
     )
 
 
-def _cache_plan(path: str, adapters: tuple[str, ...], settings: Settings, free_bytes: int) -> dict[str, Any]:
+def _cache_plan(
+    weights: tuple[str, ...], adapters: tuple[str, ...], settings: Settings, free_bytes: int
+) -> dict[str, Any]:
     """The fields of a Load for prefixes outside the pool. Blobs are named by their digests."""
     return {
         "host_cache_bytes": int(free_bytes * _HOST_SHARE),
         "snapshot_folder": str(settings.snapshots) if settings.snapshot_bytes else "",
-        "snapshot_key": " ".join(Path(name).name for name in (path, *adapters)),
+        "snapshot_key": " ".join(Path(name).name for name in (*weights, *adapters)),
         "snapshot_bytes": settings.snapshot_bytes,
     }
 

@@ -11,6 +11,7 @@ A path is not a name here, because whoever reaches the daemon's port could then 
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,7 @@ from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.local import LocalRemote
 from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.wheel import WheelRemote
+from ollamapy.wire.shards import Shard, siblings, without_number
 
 _FILE_HINT = (
     "to use a GGUF file of this machine, write `FROM /path/to/file.gguf` into a Modelfile"
@@ -68,6 +70,19 @@ def find_remote(
     return UrlRemote(entry, insecure=insecure)
 
 
+def parts_of(remote: Remote) -> list[Remote]:
+    """The remote, or one for each part when it is a URL whose file is named as a part of a model."""
+    source = remote.entry.source
+    path, mark, query = source.location.partition("?")
+    if source.kind != "url" or Shard.of(path) is None:
+        return [remote]
+    from ollamapy.remotes.url import UrlRemote
+
+    assert isinstance(remote, UrlRemote)
+    places = [replace(source, location=f"{part}{mark}{query}") for part in siblings(path)]
+    return [replace(remote, entry=replace(remote.entry, source=place)) for place in places]
+
+
 def _is_file_url(text: str) -> bool:
     """True for what is meant as the URL of a file, whether it is a good one or not."""
     return bool(re.match(r"https?://[^?#]*\.gguf(?:[?#]|\Z)", text, re.IGNORECASE))
@@ -79,7 +94,7 @@ def _url_entry(url: str) -> Entry:
     parts = urlsplit(url)
     if "@" in parts.netloc:
         raise InvalidName("invalid model name", hint="a URL with a password in it would be written down; leave it out")
-    stem = PurePosixPath(unquote(parts.path)).name[: -len(".gguf")].lower()
+    stem = without_number(PurePosixPath(unquote(parts.path)).name)[: -len(".gguf")].lower()
     model = re.sub(r"[^a-z0-9_.-]+", "-", stem).lstrip("-.")[:80] or "model"
     return Entry(ModelName.parse(model), Source("url", url))
 

@@ -1,4 +1,5 @@
-"""The Hugging Face hub by its file API: for what its registry refuses, such as private and gated repositories.
+"""The Hugging Face hub by its file API: for what its registry refuses, such as private and gated repositories,
+and models in several files.
 
 The package huggingface_hub does the talking, with the user's own token, login, mirror (HF_ENDPOINT) and cache. It is
 an extra: without it the error says how to get it. A file that its cache has is linked into the store, not copied.
@@ -6,23 +7,21 @@ an extra: without it the error says how to get it. A file that its cache has is 
 
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ollamapy.errors import RemoteError, StoreError
-from ollamapy.names import DEFAULT_TAG, Digest, ModelName
+from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, pulling
+from ollamapy.remotes.choose import choose
 from ollamapy.remotes.threads import Stop, in_thread
 
 _HOSTS = frozenset({"hf.co", "huggingface.co"})
-_PREFERRED = "q4_k_m"
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
 _INSTALL = "pip install 'ollamapy[hf]' lets the hub be asked itself, with your login for private and gated repositories"
 
 
@@ -31,53 +30,37 @@ def is_hub(host: str, endpoint: str) -> bool:
     return host.lower() in _HOSTS or bool(endpoint and host.lower() == urlsplit(endpoint).netloc.lower())
 
 
-def choose(files: Sequence[str], tag: str) -> str:
-    """The file that a tag means: its quantization, or without one Q4_K_M or else the first. Raises RemoteError."""
-    weights = [file for file in sorted(files) if file.lower().endswith(".gguf") and "mmproj" not in file.lower()]
-    wanted = _PREFERRED if tag == DEFAULT_TAG else tag.lower()
-    fitting = [file for file in weights if wanted in PurePosixPath(file).name.lower()]
-    if not fitting and tag == DEFAULT_TAG:
-        fitting = weights
-    if not fitting:
-        raise RemoteError(f"the repository has no GGUF file for {tag}", hint=f"it has: {', '.join(weights) or 'none'}")
-    if _SHARD.search(fitting[0]):
-        raise RemoteError(f"{fitting[0]} is one of several parts of a model, which is not supported")
-    return fitting[0]
+async def files_of(name: ModelName, endpoint: str = "") -> "list[HubRemote]":
+    """The file that the tag means, or all its parts in order. `endpoint` is the mirror, if any. Raises RemoteError."""
+    return await in_thread(lambda stop: _files_of(name, endpoint))
+
+
+def _files_of(name: ModelName, endpoint: str) -> "list[HubRemote]":
+    with _hub_faults() as hub:
+        files = hub.HfApi(endpoint=endpoint or None).list_repo_files(name.repository)
+    return [HubRemote(name, file, endpoint) for file in choose(files, name.tag)]
 
 
 @dataclass(frozen=True, slots=True)
 class HubRemote:
-    """A Remote: one GGUF file of a repository. `endpoint` is the mirror, if any."""
+    """A Remote: one file of a repository. `endpoint` is the mirror, if any."""
 
     name: ModelName
+    file: str
     endpoint: str = ""
 
     @property
     def entry(self) -> Entry:
-        return Entry(self.name, Source("hub", f"{self.name.repository}:{self.name.tag}"))
+        return Entry(self.name, Source("hub", self.name.repository, self.file))
 
     async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
         """Brings the file into `blobs`. Raises RemoteError, StoreError."""
         return await in_thread(lambda stop: self._fetch(blobs, report, stop))
 
     def _fetch(self, blobs: BlobSink, report: Report, stop: Stop) -> Digest:
-        import httpx
-
-        try:
-            import huggingface_hub as hub
-        except ImportError as error:
-            raise RemoteError("the package huggingface_hub is not installed", hint=_INSTALL) from error
-        try:
-            files = hub.HfApi(endpoint=self.endpoint or None).list_repo_files(self.name.repository)
+        with _hub_faults() as hub:
             bar = _bar(hub, self.entry.source, report, stop)
-            path = hub.hf_hub_download(
-                self.name.repository, choose(files, self.name.tag), endpoint=self.endpoint or None, tqdm_class=bar
-            )
-        except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError, hub.errors.LocalEntryNotFoundError) as error:
-            hint = "HF_TOKEN, or `hf auth login` as the daemon's user, opens private and gated repositories"
-            raise RemoteError(f"the hub says: {str(error).strip().splitlines()[0]}", hint=hint) from error
-        except (OSError, httpx.HTTPError) as error:
-            raise RemoteError(f"the hub could not be asked: {error}") from error
+            path = hub.hf_hub_download(self.name.repository, self.file, endpoint=self.endpoint or None, tqdm_class=bar)
         return self._adopt(Path(path).resolve(), blobs)
 
     def _adopt(self, path: Path, blobs: BlobSink) -> Digest:
@@ -93,6 +76,24 @@ class HubRemote:
         except OSError as error:
             raise StoreError(f"cannot take {path} out of the hub's cache: {error.strerror}") from error
         return blobs.adopt(partial, None)
+
+
+@contextmanager
+def _hub_faults() -> Iterator[Any]:
+    """The package, whose errors become RemoteErrors."""
+    import httpx
+
+    try:
+        import huggingface_hub as hub
+    except ImportError as error:
+        raise RemoteError("the package huggingface_hub is not installed", hint=_INSTALL) from error
+    try:
+        yield hub
+    except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError, hub.errors.LocalEntryNotFoundError) as error:
+        hint = "HF_TOKEN, or `hf auth login` as the daemon's user, opens private and gated repositories"
+        raise RemoteError(f"the hub says: {str(error).strip().splitlines()[0]}", hint=hint) from error
+    except (OSError, httpx.HTTPError) as error:
+        raise RemoteError(f"the hub could not be asked: {error}") from error
 
 
 def _bar(hub: Any, source: Source, report: Report, stop: Stop) -> Any:

@@ -1,5 +1,6 @@
 """Opens a GGUF file with llama.cpp, whole or its vocabulary alone. Knows nothing of contexts and steps."""
 
+import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -32,10 +33,18 @@ def open_model(request: Load, on_progress: Callable[[float], None]) -> Any:
         return True
 
     params.progress_callback = progress
-    model = native.llama_model_load_from_file(os.fsencode(request.path), params)
+    model = _load(request, params)
     if not model:
         raise ModelFileError(f"llama.cpp could not load {Path(request.path).name}")
     return model
+
+
+def _load(request: Load, params: Any) -> Any:
+    """Parts of a model are given one by one: by itself llama.cpp looks for them under the names they had once."""
+    if not request.shards:
+        return native.llama_model_load_from_file(os.fsencode(request.path), params)
+    paths = (ctypes.c_char_p * len(request.shards))(*map(os.fsencode, request.shards))
+    return native.llama_model_load_from_splits(paths, len(request.shards), params)
 
 
 def _load_mode(request: Load) -> int:

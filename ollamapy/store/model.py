@@ -25,7 +25,6 @@ class StoredModel:
     name: ModelName
     manifest: StoredManifest
     config: Config
-    model_path: Path
     adapter_paths: tuple[Path, ...]
     projector_paths: tuple[Path, ...]
     template: str | None
@@ -33,6 +32,18 @@ class StoredModel:
     params: dict[str, Any]
     messages: tuple[tuple[str, str], ...]
     licenses: tuple[str, ...]
+    weight_paths: tuple[Path, ...]
+    """All files of the weights in order: several when the model is split."""
+
+    @property
+    def model_path(self) -> Path:
+        """The file of weights that has the metadata, the first."""
+        return self.weight_paths[0]
+
+    @property
+    def shard_paths(self) -> tuple[Path, ...]:
+        """All files of a model that is split; none of one that is not."""
+        return self.weight_paths if len(self.weight_paths) > 1 else ()
 
 
 def load_model(stored: StoredManifest, blobs: Blobs) -> StoredModel:
@@ -49,7 +60,6 @@ def load_model(stored: StoredManifest, blobs: Blobs) -> StoredModel:
         name=stored.name,
         manifest=stored,
         config=config,
-        model_path=reader.model_path(),
         adapter_paths=reader.paths("adapter"),
         projector_paths=reader.paths("projector"),
         template=reader.text("template"),
@@ -57,6 +67,7 @@ def load_model(stored: StoredManifest, blobs: Blobs) -> StoredModel:
         params=reader.json("params", decode_params) or {},
         messages=reader.json("messages", decode_messages) or (),
         licenses=reader.texts("license"),
+        weight_paths=reader.weight_paths(),
     )
 
 
@@ -83,9 +94,9 @@ class _LayerReader:
             elif not self.blobs.has(Digest.parse(layer.digest)):
                 raise self._fault(layer, layer.kind, "is missing")
 
-    def model_path(self) -> Path:
-        if paths := self.paths("model"):
-            return paths[-1]
+    def weight_paths(self) -> tuple[Path, ...]:
+        if layers := self.stored.manifest.weights:
+            return tuple(self.blobs.path(Digest.parse(layer.digest)) for layer in layers)
         kinds = {layer.kind for layer in self.stored.manifest.layers}
         if kinds.intersection(_UNSUPPORTED):
             raise StoreError(f"the model {self.stored.name.short} is made of safetensors, which is not supported")

@@ -6,15 +6,15 @@ Only reads. What a file is called becomes its model's name; Ollama's models keep
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ollamapy.errors import InvalidInput
 from ollamapy.names import Digest, ModelName
 from ollamapy.store.layout import Layout
 from ollamapy.store.manifests import Manifests
+from ollamapy.wire.shards import Shard, siblings, without_number
 
 _PLACES = (".ollama/models", ".lmstudio/models", ".cache/lm-studio/models", ".cache/huggingface/hub")
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def default_places(home: Path) -> list[Path]:
 def find(path: Path) -> Iterator[Neighbour]:
     """The models at `path`: a GGUF file, a folder of them, or Ollama's folder. Raises InvalidInput when it is none."""
     if path.is_file():
-        yield Neighbour(name_for(path), (path,))
+        yield Neighbour(name_for(path), tuple(path.parent / name for name in siblings(path.name)))
     elif (path / "manifests").is_dir():
         yield from _of_ollama(Layout(path))
     elif path.is_dir():
@@ -46,7 +46,8 @@ def find(path: Path) -> Iterator[Neighbour]:
 
 def name_for(path: Path) -> ModelName:
     """The name of the model that a GGUF file becomes: its own, in lower case and in letters that names may have."""
-    stem = re.sub(r"[^a-z0-9_.-]+", "-", path.stem.lower()).lstrip("-.")[:80]
+    stem = PurePath(without_number(path.name)).stem
+    stem = re.sub(r"[^a-z0-9_.-]+", "-", stem.lower()).lstrip("-.")[:80]
     return ModelName.parse(stem or "model")
 
 
@@ -57,21 +58,33 @@ def _of_ollama(layout: Layout) -> Iterator[Neighbour]:
 
 
 def _of_folder(folder: Path) -> Iterator[Neighbour]:
-    """Each file of weights with the projectors beside it. The cache of Hugging Face has one file under many names."""
+    """Each file of weights, all parts of it, with the projector beside it.
+
+    The cache of Hugging Face has one file under many names. A part without the others is passed over.
+    """
     seen: set[Path] = set()
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file()):
         real = path.resolve()
-        if real in seen or _is_projector(path) or _SHARD.search(path.name):
+        if real in seen or _is_projector(path) or not _is_whole(path):
             continue
-        seen.add(real)
+        parts = tuple(path.parent / name for name in siblings(path.name))
+        seen |= {part.resolve() for part in parts}
         beside = sorted(other for other in path.parent.iterdir() if _is_projector(other) and other.is_file())
-        yield Neighbour(name_for(path), (path, *beside[:1]))
+        yield Neighbour(name_for(path), (*parts, *beside[:1]))
 
 
 def _is_projector(path: Path) -> bool:
     return path.suffix.lower() == ".gguf" and "mmproj" in path.name.lower()
 
 
-def shards(folder: Path) -> list[Path]:
-    """Files that are parts of a model, which cannot be adopted."""
-    return sorted(path for path in folder.rglob("*") if _SHARD.search(path.name)) if folder.is_dir() else []
+def lonely_shards(folder: Path) -> list[Path]:
+    """Files that are parts of a model whose other parts are not there, so that it cannot be adopted."""
+    if not folder.is_dir():
+        return []
+    parts = (path for path in folder.rglob("*") if Shard.of(path.name))
+    return sorted(path for path in parts if not _is_whole(path))
+
+
+def _is_whole(path: Path) -> bool:
+    """True when all parts of the model of this file are beside it."""
+    return all((path.parent / name).is_file() for name in siblings(path.name))

@@ -93,6 +93,8 @@ class Resolved(msgspec.Struct, frozen=True):
     weights: str
     adapters: tuple[str, ...]
     projectors: tuple[str, ...]
+    shards: tuple[str, ...] = ()
+    """All files of the weights in order, when they are several."""
 
 
 class LinkRequest(msgspec.Struct, frozen=True):

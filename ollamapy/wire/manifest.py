@@ -6,9 +6,13 @@ from typing import Any
 import msgspec
 
 from ollamapy.errors import InvalidInput
+from ollamapy.wire.shards import Shard
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+TITLE = "org.opencontainers.image.title"
+"""The annotation for a layer's file name, by which OCI clients save it."""
+_FILE_PATH = "org.cncf.model.filepath"
 _LAYER = "application/vnd.ollama.image."
 
 
@@ -19,6 +23,14 @@ class Layer(msgspec.Struct, frozen=True, rename={"media_type": "mediaType", "sou
     digest: str
     size: int
     source: str | msgspec.UnsetType = msgspec.UNSET
+    annotations: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def title(self) -> str:
+        """The name of the file that the layer holds, empty when nothing says it."""
+        named = self.annotations or {}
+        title = named.get(TITLE) or named.get(_FILE_PATH) or ""
+        return title if isinstance(title, str) else ""
 
     @property
     def kind(self) -> str:
@@ -49,6 +61,17 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
     def size_bytes(self) -> int:
         """Sum of the sizes that the manifest states."""
         return sum(layer.size for layer in self.blobs)
+
+    @property
+    def weights(self) -> tuple[Layer, ...]:
+        """The files of the model's weights: one, or all parts in order.
+
+        Layers are parts when the last one is named so, or is not Ollama's own kind; else the last one counts.
+        """
+        layers = self.of_kind("model")
+        last = layers[-1:]
+        is_split = any(Shard.of(layer.title) or not layer.media_type.startswith(_LAYER) for layer in last)
+        return layers if is_split else last
 
     def of_kind(self, kind: str) -> tuple[Layer, ...]:
         """The layers of one kind, in order."""

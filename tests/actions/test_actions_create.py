@@ -328,15 +328,6 @@ def test_weights_are_no_adapter_and_an_adapter_is_no_weights(api: Served) -> Non
     assert (status, text) == (400, "a draft model has one file of weights")
 
 
-def test_shards_are_refused_until_they_can_be_joined(api: Served) -> None:
-    shard = api.upload(tiny_model(split__count=Typed(2, 3)))
-
-    status, text = refusal(api, files={"m-00001-of-00003.gguf": shard})
-
-    assert status == 501
-    assert text == "split GGUF files are not supported yet: m-00001-of-00003.gguf is one of 3 shards"
-
-
 @pytest.mark.parametrize(
     ("fields", "status", "text"),
     [

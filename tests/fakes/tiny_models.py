@@ -14,8 +14,9 @@ _SPECIALS = ["<unk>", "<s>", "</s>"]
 class _Writer:
     """A GGUF file with a vocabulary of bytes; `random` adds a tensor."""
 
-    def __init__(self, path: Path, architecture: str) -> None:
-        self.file = gguf.GGUFWriter(path, architecture)
+    def __init__(self, path: Path, architecture: str, max_tensors: int = 0) -> None:
+        """With `max_tensors` the model is split into files that have at most so many."""
+        self.file = gguf.GGUFWriter(path, architecture, split_max_tensors=max_tensors)
         self._numbers = np.random.default_rng(7)
         self._add_vocabulary()
         self.file.add_context_length(1024)
@@ -129,9 +130,9 @@ def hybrid(path: Path) -> None:
     new.write()
 
 
-def attention(path: Path) -> None:
+def attention(path: Path, max_tensors: int = 0) -> None:
     """Qwen 3: every layer sees everything, so any prefix can be cut."""
-    new = _Writer(path, "qwen3")
+    new = _Writer(path, "qwen3", max_tensors)
     new.file.add_feed_forward_length(INNER)
     new.file.add_head_count(HEADS)
     new.file.add_head_count_kv(HEADS)
@@ -144,6 +145,15 @@ def attention(path: Path) -> None:
         new.attention(block)
         new.feed_forward(block)
     new.write()
+
+
+def attention_in_parts(path: Path, num_parts: int = 3) -> list[Path]:
+    """The model of `attention` in files named after `path`."""
+    num_tensors = 2 + LAYERS * 11
+    attention(path, max_tensors=-(-num_tensors // num_parts))
+    parts = sorted(path.parent.glob(f"{path.stem}-*-of-{num_parts:05d}.gguf"))
+    assert len(parts) == num_parts, parts
+    return parts
 
 
 def two_dimensions(path: Path) -> None:

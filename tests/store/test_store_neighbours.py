@@ -6,7 +6,7 @@ import pytest
 from fakes.store_files import write_model
 
 from ollamapy.errors import InvalidInput
-from ollamapy.store.neighbours import default_places, find, name_for, shards
+from ollamapy.store.neighbours import default_places, find, lonely_shards, name_for
 
 
 def write(path: Path) -> Path:
@@ -44,13 +44,14 @@ def test_a_folder_gives_each_file_with_the_projector_beside_it(tmp_path: Path) -
     a, b = write(tmp_path / "pub/repo/a.gguf"), write(tmp_path / "pub/repo/B.gguf")
     projector = write(tmp_path / "pub/repo/mmproj-a.gguf")
     c = write(tmp_path / "pub/other/c.gguf")
-    shard = write(tmp_path / "pub/big/big-00001-of-00002.gguf")
+    parts = tuple(write(tmp_path / f"pub/big/big-0000{number}-of-00002.gguf") for number in (1, 2))
+    lonely = write(tmp_path / "pub/big/half-00001-of-00002.gguf")
     (tmp_path / "pub/readme.md").write_text("x")
 
     found = {str(each.name): each.files for each in find(tmp_path)}
 
-    assert found == {"a:latest": (a, projector), "b:latest": (b, projector), "c:latest": (c,)}
-    assert shards(tmp_path) == [shard]
+    assert found == {"a:latest": (a, projector), "b:latest": (b, projector), "c:latest": (c,), "big:latest": parts}
+    assert lonely_shards(tmp_path) == [lonely]
 
 
 def test_the_cache_of_hugging_face_has_a_file_once_however_many_names_it_has(tmp_path: Path) -> None:
