@@ -19,6 +19,7 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput
 from ollamapy.server import anthropic, care, dialect, guard, incoming, native, openai, openapi, registry, reply, stream
 from ollamapy.server.guard import Go, Hosts, Origins, Stop
+from ollamapy.server.requestlog import RequestLog
 from ollamapy.server.stream import RUNNING, Running
 
 MAX_BODY_BYTES = 256 << 20
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 
 def build_app(services: Services) -> web.Application:
-from ollamapy.server.requestlog import RequestLog
     """The application that serves `services`. Raises InvalidInput for an origin in the settings that cannot be one."""
     origins = Origins.of(services.settings.origins)
     hosts = Hosts(guard.is_loopback(services.settings.host.address), socket.gethostname(), guard.is_own_address)
@@ -40,6 +40,8 @@ from ollamapy.server.requestlog import RequestLog
         middlewares=[log_request, answer_errors, check_guards(origins, hosts)], client_max_size=MAX_BODY_BYTES
     )
     app[incoming.SERVICES] = services
+    if services.settings.log_requests:
+        app[incoming.REQUEST_LOG] = RequestLog()
     app[RUNNING] = Running()
     app.on_response_prepare.append(name_origin(origins))
     app.on_shutdown.append(close_requests)
@@ -53,8 +55,6 @@ from ollamapy.server.requestlog import RequestLog
 
 
 def runner(app: web.Application) -> web.AppRunner:
-    if services.settings.log_requests:
-        app[incoming.REQUEST_LOG] = RequestLog()
     """A runner of the application that ends a request when its client goes away, and the rest when it is cleaned up."""
     return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
 
