@@ -79,13 +79,13 @@ class _Collector:
     num_calls: int = 0
     num_warnings: int = 0
 
-    def fields(self, found: Found) -> dict[str, Any]:
-        """What an object says beside text; nothing when there is nothing."""
+    def fields(self, found: Found, of_model: str = "") -> dict[str, Any]:
+        """What an object says beside text, with a warning of the model's own; nothing when there is nothing."""
         calls = tuple(self._call(call) for call in found.calls)
         for warning in found.warnings:
             log.warning("tool call not understood reason=%s", warning)
         self.num_warnings += len(found.warnings)
-        named = {"tool_calls": calls, "warning": "; ".join(found.warnings)}
+        named = {"tool_calls": calls, "warning": "; ".join(filter(None, (*found.warnings, of_model)))}
         return {name: value for name, value in named.items() if value}
 
     def whole(self) -> Part:
@@ -126,7 +126,7 @@ async def replies(
                 case End(finished, num_dropped):
                     _log_truncation(subject, num_dropped)
                     whole = collector.whole()
-                    fields = collector.fields(whole.found)
+                    fields = collector.fields(whole.found, runner.ready.warning)
                     services.metrics.answered(
                         subject.model.name.short, finished, num_dropped, num_warnings=collector.num_warnings
                     )

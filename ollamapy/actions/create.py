@@ -22,8 +22,8 @@ from ollamapy.errors import InvalidInput, ModelFileError, NotFound, StoreError
 from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
 from ollamapy.store.blobs import Blobs
-from ollamapy.weights.gguf import is_gguf
-from ollamapy.wire.manifest import encode_manifest
+from ollamapy.weights.gguf import GgufFile, is_gguf
+from ollamapy.wire.manifest import Layer, encode_manifest
 from ollamapy.wire.native import CreateRequest, Progress, PullRequest
 
 
@@ -49,7 +49,9 @@ async def create(services: Services, request: CreateRequest) -> AsyncGenerator[P
 
     recipe = await _of_source(services, source) if source else recipes.of_files(uploads[file] for file in files.items())
     recipe = recipes.with_adapters(recipe, [uploads[file] for file in adapters.items()])
-    recipe = recipes.with_drafts(recipe, [uploads[file] for file in drafts.items()])
+    if drafts:
+        uploaded = [uploads[file] for file in drafts.items()]
+        recipe = recipes.with_draft(recipe, uploaded, await _weights(services, recipe))
     recipe = recipes.with_request(recipe, request)
 
     _, statuses = await asyncio.to_thread(store_recipe, services.store.blobs, recipe)
@@ -127,6 +129,12 @@ def _blob_path(blobs: Blobs, path: str, digest: Digest) -> Path:
             f'blob "{digest}" of the file {path} not found', hint=f"upload it first: POST /api/blobs/{digest}"
         )
     return blobs.path(digest)
+
+
+async def _weights(services: Services, recipe: Recipe) -> GgufFile:
+    """The header of a recipe's weights, which are there."""
+    digest = next(layer.digest for layer in recipe.layers if isinstance(layer, Layer) and layer.kind == "model")
+    return await services.headers.read(services.store.blobs.path(Digest.parse(digest)))
 
 
 def _link(services: Services, name: ModelName, recipe: Recipe) -> None:

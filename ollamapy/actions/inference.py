@@ -207,6 +207,7 @@ def demand_of(
         mode,
         str(model.projector_paths[0]) if model.projector_paths else "",
         tuple(map(str, model.shard_paths)),
+        draft=str(model.draft_path or ""),
     )
     return Demand(load, options, parse_keep_alive(keep_alive))
 

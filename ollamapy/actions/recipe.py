@@ -3,7 +3,7 @@
 Never touches the disk: `create.py` reads the files before, and writes the layers after.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ollamapy.modelfile import gochat
 from ollamapy.names import Digest
 from ollamapy.store.store import StoredModel
 from ollamapy.units import format_count
-from ollamapy.weights.gguf import GgufFile
+from ollamapy.weights.gguf import ArrayInfo, GgufFile
 from ollamapy.weights.shards import joined, place_of
 from ollamapy.wire.manifest import TITLE, Config, Layer, encode_messages, encode_params, layer_type
 from ollamapy.wire.native import CreateRequest
@@ -38,6 +38,8 @@ _INFO_TEXTS = {
     "parameter_size": "model_type",
 }
 _INFO_NUMBERS = ("context_length", "embedding_length")
+_MOST_UNLIKE = 128
+"""By how many tokens a draft model's vocabulary may differ: models of one family are padded to different sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +203,30 @@ def with_adapters(recipe: Recipe, adapters: Iterable[Uploaded]) -> Recipe:
     return recipe.with_layers(*(adapter.layer("adapter") for adapter in adapters))
 
 
-def with_drafts(recipe: Recipe, drafts: Iterable[Uploaded]) -> Recipe:
-    """With a draft model instead of the one it had. Raises InvalidInput."""
-    drafts = tuple(drafts)
-    if not drafts:
-        return recipe
+def with_draft(recipe: Recipe, drafts: Sequence[Uploaded], weights: GgufFile) -> Recipe:
+    """With a draft model, for `weights`, instead of the one it had. Raises InvalidInput, Unsupported."""
     if len(drafts) > 1 or drafts[0].file.kind != "model":
         raise InvalidInput("a draft model has one file of weights")
     _refuse_split(drafts[0])
+    _check_vocabulary(drafts[0], weights)
     return recipe.without("draft").with_layers(drafts[0].layer("draft"))
+
+
+def _check_vocabulary(draft: Uploaded, weights: GgufFile) -> None:
+    """Raises InvalidInput for a draft model that must have other tokens; whether all are alike shows at the load."""
+    wanted, found = _vocabulary(weights), _vocabulary(draft.file)
+    if wanted[0] != found[0] or abs(wanted[1] - found[1]) > _MOST_UNLIKE:
+        raise InvalidInput(
+            f"{draft.path} cannot be the draft model: its vocabulary has {found[1]} tokens ({found[0]}), that of the "
+            f"model {wanted[1]} ({wanted[0]})",
+            hint="a draft model guesses tokens of the model: take a smaller model of the same family",
+        )
+
+
+def _vocabulary(file: GgufFile) -> tuple[str, int]:
+    """The kind of a file's tokenizer and how many tokens it has."""
+    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    return str(file.metadata.get("tokenizer.ggml.model")), tokens.count if isinstance(tokens, ArrayInfo) else 0
 
 
 def with_request(recipe: Recipe, request: CreateRequest) -> Recipe:

@@ -10,8 +10,7 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import Refused
 from ollamapy.modelfile.options import format_parameters
 from ollamapy.modelfile.printer import DEFAULT_TEMPLATE, generated_modelfile
-from ollamapy.names import Digest, ModelName
-from ollamapy.store.store import Store
+from ollamapy.names import ModelName
 from ollamapy.units import format_local
 from ollamapy.weights.gguf import ArrayInfo, GgufFile, inspect
 from ollamapy.weights.shards import joined
@@ -34,7 +33,7 @@ async def show(services: Services, request: ShowRequest, *, basename: str = "") 
     projectors = [await _header(services, path, verbose=request.verbose) for path in model.projector_paths[:1]]
     return ShowResponse(
         license="\n".join(model.licenses),
-        modelfile=modelfile_of(services.store, subject, request),
+        modelfile=modelfile_of(subject, request),
         parameters=format_parameters(model.params),
         template=_template(subject),
         system=request.system or model.system,
@@ -55,15 +54,14 @@ def model_info(file: GgufFile) -> dict[str, Any]:
     return info | {"general.parameter_count": file.parameter_count}
 
 
-def modelfile_of(store: Store, subject: Subject, request: ShowRequest) -> str:
+def modelfile_of(subject: Subject, request: ShowRequest) -> str:
     """The Modelfile that describes the model, with the request's system text and options laid over its own."""
     model = subject.model
-    drafts = model.manifest.manifest.of_kind("draft")
     return generated_modelfile(
         short_name=model.name.short,
         from_path=str(model.model_path),
         adapters=map(str, model.adapter_paths),
-        draft=str(store.blobs.path(Digest.parse(drafts[0].digest))) if drafts else "",
+        draft=str(model.draft_path or ""),
         projectors=map(str, (*model.shard_paths[1:], *model.projector_paths)),
         template=model.template or "",
         system=request.system or model.system,

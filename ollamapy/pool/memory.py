@@ -78,6 +78,7 @@ def plan_load(
     mode: Mode = "generate",
     projector: str = "",
     shards: tuple[str, ...] = (),
+    draft: str = "",
 ) -> Load:
     """How to load the model at `path` for a request with these options.
 
@@ -95,6 +96,7 @@ def plan_load(
         adapters=adapters,
         shards=shards,
         projector=projector if mode == "generate" else "",
+        draft=draft if mode == "generate" else "",
         num_batch=options.num_batch or (min(_MAX_INPUT, num_ctx) if mode == "embed" else 512),
         num_gpu=options.num_gpu,
         main_gpu=options.main_gpu,
@@ -129,6 +131,7 @@ def needs_reload(loaded: Load, pool_tokens_loaded: int, wanted: Load, options: O
         wanted.num_ctx > pool_tokens_loaded
         or loaded.adapters != wanted.adapters
         or loaded.projector != wanted.projector
+        or loaded.draft != wanted.draft
         or loaded.main_gpu != wanted.main_gpu
         or loaded.num_thread != wanted.num_thread
         or loaded.kv_type != wanted.kv_type

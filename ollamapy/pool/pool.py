@@ -200,6 +200,8 @@ class Pool:
         log.info(
             "loaded model=%s seconds=%.2f pool_tokens=%d", label, time.monotonic() - started, runner.ready.pool_tokens
         )
+        if runner.ready.warning:
+            log.warning("model not used whole model=%s reason=%s", label, runner.ready.warning)
         self._act(self._state.on_started(key, runner.ready.pool_tokens, time.time()))
 
     def _stop(self, key: str) -> None:

@@ -27,6 +27,7 @@ class StoredModel:
     config: Config
     adapter_paths: tuple[Path, ...]
     projector_paths: tuple[Path, ...]
+    draft_path: Path | None
     template: str | None
     system: str
     params: dict[str, Any]
@@ -62,6 +63,7 @@ def load_model(stored: StoredManifest, blobs: Blobs) -> StoredModel:
         config=config,
         adapter_paths=reader.paths("adapter"),
         projector_paths=reader.paths("projector"),
+        draft_path=next(reversed(reader.paths("draft")), None),
         template=reader.text("template"),
         system=reader.text("system") or "",
         params=reader.json("params", decode_params) or {},

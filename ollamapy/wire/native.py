@@ -117,7 +117,8 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     forgotten while the answer was made, so that it could go on; Ollama drops both without a word.
     `draft_count` tokens of the answer were guessed before they were computed, `draft_accepted_count` of them rightly.
     `thinking_cut` says that `think_budget` (or a format that had to come) ended the reasoning.
-    `warning` says what could not be read as a call of a tool, and is content for that reason.
+    `warning` says what could not be read as a call of a tool, and is content for that reason; or what of the model is
+    not used, and why.
     """
 
     model: str
