@@ -7,6 +7,7 @@
       blobs/.ollamapy-<hex>                        a file that is being written
       .ollamapy.lock                               held by the daemon that uses this directory
       .ollamapy.verified                           which blobs have been verified
+      pulled.json                                  how models were pulled
       quarantine/                                  what was found damaged, under its name and the time
 
 The tree is Ollama's: either program can use a directory that the other one made. What is ours lies beside the two
@@ -45,6 +46,10 @@ class Layout:
     @property
     def stamps(self) -> Path:
         return self.root / ".ollamapy.verified"
+
+    @property
+    def pulled(self) -> Path:
+        return self.root / "pulled.json"
 
     @property
     def quarantine(self) -> Path:

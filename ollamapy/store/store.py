@@ -19,6 +19,7 @@ from ollamapy.store.layout import Layout
 from ollamapy.store.lock import StoreLock
 from ollamapy.store.manifests import Manifests, StoredManifest
 from ollamapy.store.model import StoredModel, load_config, load_model
+from ollamapy.store.pulled import Pulled
 from ollamapy.wire.manifest import Config, Layer
 
 _WEIGHTS = ("model", "projector", "adapter", "draft")
@@ -29,12 +30,13 @@ __all__ = ["Store", "StoredManifest", "StoredModel"]
 class Store:
     """A model directory. `blobs` and `manifests` are its two halves."""
 
-    __slots__ = ("_held", "_lock", "blobs", "layout", "manifests")
+    __slots__ = ("_held", "_lock", "blobs", "layout", "manifests", "pulled")
 
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
         self.blobs = Blobs(self.layout)
         self.manifests = Manifests(self.layout)
+        self.pulled = Pulled(self.layout)
         self._lock = StoreLock(self.layout.lock)
         self._held: Counter[Digest] = Counter()
 

@@ -70,6 +70,6 @@ def write_model(root: Path, path: str, weights: bytes = b"weights", **texts: byt
 
 
 def tree(root: Path) -> set[str]:
-    """Every file below `root` that Ollama knows: without the lock and the stamps."""
-    ours = (".ollamapy.lock", ".ollamapy.verified")
+    """Every file below `root` that Ollama knows: without the lock, the stamps and the notes of pulls."""
+    ours = (".ollamapy.lock", ".ollamapy.verified", "pulled.json")
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name not in ours}
