@@ -193,7 +193,7 @@ def options_of(subject: Subject, raw: dict[str, Any]) -> Options:
 def demand_of(
     services: Services, subject: Subject, options: Options, keep_alive: Any, *, mode: Mode = "generate"
 ) -> Demand:
-    """What the request asks of the pool."""
+    """What the request asks of the pool. Raises InvalidInput, LoadFailed for a model that no engine runs any more."""
     model = subject.model
     if model.config.model_family == "mllama" and model.projector_paths:
         raise LoadFailed(_OLD_VISION)
