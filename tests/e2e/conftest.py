@@ -17,6 +17,13 @@ TEMPLATE_WITH_THINKING = (
     "{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}{{ end }}"
 )
 
+MIRROR = (
+    "{{ range .Messages }}<{{ .Role }}{{ if .ToolName }} name={{ .ToolName }}{{ end }}{{ if .ToolCallID }} "
+    "of={{ .ToolCallID }}{{ end }}>{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}"
+    "{{ range .ToolCalls }}({{ .Function.Name }} {{ .Function.Arguments }}){{ end }}{{ end }}"
+    "{{ range .Tools }}[{{ .Function.Name }}]{{ end }}"
+)
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
@@ -80,6 +87,12 @@ def caller(templated: Callable[..., str]) -> str:
 def thinker(templated: Callable[..., str]) -> str:
     """A model that can think and answers with what the user said, thoughts when they stand in tags."""
     return templated("can-think", TEMPLATE_WITH_THINKING)
+
+
+@pytest.fixture(scope="module")
+def mirror(templated: Callable[..., str]) -> str:
+    """A model that answers with all that it was sent: `<user>hi<assistant>(f {"at":1})<tool name=f of=c1>4[a tool]`."""
+    return templated("mirror", MIRROR)
 
 
 @pytest.fixture
