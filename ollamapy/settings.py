@@ -127,6 +127,8 @@ class Settings:
     """Other ollamapys, `host` or `host:port`, that are asked for blobs before the internet."""
     limit_rate: int = 0
     """Bytes a second that all pulls together may bring; 0 leaves it to the configuration file."""
+    discover: bool = False
+    """Whether other ollamapys in the local network are looked for, by multicast DNS, and told of this one."""
     serve_registry: bool = False
     """Whether other machines may pull from this daemon's store."""
     log_requests: bool = False
@@ -165,6 +167,7 @@ class Settings:
             hub_endpoint=get.text("HF_ENDPOINT").rstrip("/"),
             offline=get.flag("OLLAMAPY_OFFLINE", False),
             limit_rate=get.rate("OLLAMAPY_LIMIT_RATE"),
+            discover=get.flag("OLLAMAPY_DISCOVER", False),
             serve_registry=get.flag("OLLAMAPY_SERVE_REGISTRY", False),
             log_requests=get.flag("OLLAMA_DEBUG_LOG_REQUESTS", False),
             unheeded=tuple(name for name in UNHEEDED if get.text(name)),
@@ -190,6 +193,7 @@ class Settings:
             "OLLAMA_NO_CLOUD": True,
             "OLLAMA_NUM_PARALLEL": self.num_parallel,
             "OLLAMA_ORIGINS": ",".join(self.origins),
+            "OLLAMAPY_DISCOVER": self.discover,
             "OLLAMAPY_HOME": self.home,
             "OLLAMAPY_OFFLINE": self.offline,
             "OLLAMAPY_PEERS": ",".join(self.peers),

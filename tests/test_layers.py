@@ -55,6 +55,7 @@ DOORS: dict[str, frozenset[str]] = {
     "cli.store": frozenset({"store"}),
     "cli.config": frozenset({"remotes.hosts"}),
     "remotes.hub": frozenset({"huggingface_hub"}),
+    "remotes.discovery": frozenset({"zeroconf", "ifaddr"}),
     "bench.plot": frozenset({"matplotlib"}),
     "bench.llama_server": frozenset({"xllamacpp"}),
     "actions.metrics": frozenset({"prometheus_client"}),

@@ -64,7 +64,8 @@ def _from_anywhere(
                 "pull model manifest: file does not exist", hint="OLLAMAPY_OFFLINE forbids to fetch a URL"
             )
         return _from_files(services, parts_of(remote))
-    return _from_registry(services, remote, Peers.of(settings.peers, remote.name, settings.key_file))
+    found = () if settings.offline else services.neighbours.places
+    return _from_registry(services, remote, Peers.of(settings.peers, remote.name, settings.key_file, found))
 
 
 async def _from_peer(
@@ -92,7 +93,7 @@ async def _from_registry(services: Services, registry: Registry, peers: Peers) -
                 async for line in _from_hub(services, registry.name, error):
                     yield line
                 return
-            if not (peers.registries and is_unreachable(error)):
+            if not (peers.named and is_unreachable(error)):
                 raise
             log.warning("registry unreachable, asking peers model=%s reason=%r", registry.name, error.message)
     if found is None:

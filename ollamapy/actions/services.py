@@ -9,6 +9,7 @@ from ollamapy.actions.metrics import Metrics
 from ollamapy.actions.templates import Templates
 from ollamapy.pool.pool import Pool
 from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.discovery import Neighbours
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.settings import Settings
 from ollamapy.store.store import Store
@@ -30,5 +31,7 @@ class Services:
     """Runners that know words and nothing else; models do not wait for their places."""
     grammars: Grammars = field(default_factory=Grammars)
     listings: Listings = field(default_factory=Listings)
+    neighbours: Neighbours = field(default_factory=Neighbours)
+    """Other ollamapys in the network; none unless discovery is on."""
     client: str = ""
     """Who asks: the address that a request came from. Clients share a busy model evenly."""

@@ -27,6 +27,7 @@ VARIABLES = {
     "OLLAMAPY_OFFLINE": "make no connection to other machines, except to peers",
     "OLLAMAPY_PEERS": "other ollamapys to fetch from before the internet, separated by commas",
     "OLLAMAPY_LIMIT_RATE": "bytes a second that pulls may bring in all, such as 5MB",
+    "OLLAMAPY_DISCOVER": "find other ollamapys in the local network, and be found (mDNS)",
     "OLLAMAPY_SERVE_REGISTRY": "let other machines pull the models of this daemon",
     "OLLAMAPY_SNAPSHOT_BYTES": "disk for prompts that were computed (default 2147483648, 0: none)",
     "OLLAMAPY_HOME": "folder of everything ollamapy keeps",

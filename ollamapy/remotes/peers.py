@@ -41,18 +41,21 @@ def peer_at(where: str, name: ModelName, key_file: Path) -> Registry:
 
 @dataclass(slots=True)
 class Peers:
-    """One model at several peers, without those that failed."""
+    """One model at several peers, without those that failed. `named` are those whose word counts."""
 
     registries: list[Registry]
+    named: list[Registry]
 
     @classmethod
-    def of(cls, places: Iterable[str], name: ModelName, key_file: Path) -> Self:
-        """Raises InvalidInput."""
-        return cls([peer_at(where, name, key_file) for where in places])
+    def of(cls, places: Iterable[str], name: ModelName, key_file: Path, found: Iterable[str] = ()) -> Self:
+        """The peers that somebody named, and those that were `found` in the network. Raises InvalidInput."""
+        named = [peer_at(where, name, key_file) for where in places]
+        others = [peer_at(where, name, key_file) for where in found]
+        return cls([*named, *(peer for peer in others if peer not in named)], named)
 
     async def manifest(self) -> tuple[Registry, Found] | None:
-        """The first peer that has the model, and its manifest."""
-        for peer in list(self.registries):
+        """The first named peer that has the model, and its manifest."""
+        for peer in self.named:
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
                     return peer, await peer.fetch_manifest()

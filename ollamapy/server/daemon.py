@@ -24,9 +24,11 @@ from ollamapy.engines import local
 from ollamapy.errors import Error
 from ollamapy.pool.pool import Pool
 from ollamapy.remotes.catalogue import Catalogue
+from ollamapy.remotes.discovery import discovery
 from ollamapy.remotes.oci.auth import create_key
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.server.app import build_app, runner
+from ollamapy.server.guard import is_loopback
 from ollamapy.settings import Host, Settings
 from ollamapy.store.store import Store
 
@@ -115,12 +117,25 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> int:
         stack.push_async_callback(web_runner.cleanup)
         for sock in sockets:
             await web.SockSite(web_runner, sock, backlog=_BACKLOG).start()
+        if settings.discover:
+            await _discover(stack, services, sockets[0].getsockname()[1])
         names = ", ".join(_address(sock) for sock in sockets)
         log.info("listening address=%s version=%s api=%s pid=%d", names, __version__, EMULATED_VERSION, os.getpid())
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
     return 0
+
+
+async def _discover(stack: contextlib.AsyncExitStack, services: Services, port: int) -> None:
+    """Finds other daemons, and is found by those that may pull from this one. Raises Error."""
+    settings = services.settings
+    if settings.offline:
+        log.warning("discovery off, OLLAMAPY_OFFLINE forbids it")
+        return
+    address = settings.host.address
+    is_open = settings.serve_registry or is_loopback(address)
+    await stack.enter_async_context(discovery(services.neighbours, address, port, is_open=is_open))
 
 
 def _stop_event() -> asyncio.Event:

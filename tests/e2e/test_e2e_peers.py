@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from fakes.daemon_process import DaemonProcess
+from fakes.daemon_process import DaemonProcess, wait_until
 from fakes.faulty_registry import FOR_EVER, FaultyRegistry, cut, serve, status
 from fakes.gguf_files import echo_gguf
 
@@ -167,3 +167,23 @@ def test_a_peer_answers_for_a_registry_that_is_away_and_not_for_one_that_says_no
 
     assert statuses(daemon, model=away, insecure=True)[-1] == "success"
     assert "file does not exist" in statuses(daemon, model=refused, insecure=True)[-1]
+
+
+def test_daemons_that_look_for_each_other_find_each_other_and_share_blobs_but_no_manifests(
+    start: Start, registry: FaultyRegistry
+) -> None:
+    name, away = f"{registry.host}/ns/parrot", f"{NOBODY}/ns/mine:v1"
+    first = start("first", OLLAMAPY_OFFLINE="0", OLLAMAPY_DISCOVER="1")
+    assert first.post("/api/pull", model=name, insecure=True) == {"status": "success"}
+    assert first.request("POST", "/api/copy", {"source": name, "destination": away}).status_code == 200
+    before = registry.sent_bytes
+    second = start("second", OLLAMAPY_OFFLINE="0", OLLAMAPY_DISCOVER="1")
+    wait_until(lambda: f"peer found peer={first.address}" in second.log, "the first to be found")
+
+    assert second.post("/api/pull", model=name, insecure=True) == {"status": "success"}
+
+    assert second.log.count(f"peers={first.address}") == 3
+    assert registry.sent_bytes - before < 2000  # the manifest
+    assert "success" not in statuses(second, model=away, insecure=True)[-1]
+    first.stop()
+    wait_until(lambda: "peer gone" in second.log, "the first to be missed")
