@@ -20,7 +20,7 @@ from ollamapy.modelfile.printer import DEFAULT_TEMPLATE
 from ollamapy.units import format_utc, parse_keep_alive
 from ollamapy.wire.native import GenerateRequest, GenerateResponse, Message, Think
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Finished
+from ollamapy.wire.runner import Fill, FillFile, Finished
 
 
 async def generate(services: Services, request: GenerateRequest) -> AsyncGenerator[GenerateResponse, None]:
@@ -28,13 +28,13 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
     timing = Timing.begin()
     inference.check_shared(request)
     subject = await inference.resolve(services, request.model)
-    if not request.prompt and parse_keep_alive(request.keep_alive) == 0:
+    if _is_empty(request) and parse_keep_alive(request.keep_alive) == 0:
         inference.unload(services, subject)
         yield _reply(request, done=True, done_reason="unload")
         return
     _check_modes(request)
     inference.require(subject, request.model, "generate")
-    if request.suffix:
+    if request.suffix and request.extra is None:
         inference.require_capability(subject, "insert")
     if request.prompt:
         await inference.check_images(subject, request.images)
@@ -44,7 +44,7 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
     demand = inference.demand_of(services, subject, options, request.keep_alive)
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
-        if not request.prompt:
+        if _is_empty(request):
             yield _reply(request, done=True, done_reason="load")
             return
         ask = _ask(services, subject, request, options, think, grammar)
@@ -58,6 +58,17 @@ def _check_modes(request: GenerateRequest) -> None:
     """Raises InvalidInput for fields that exclude each other."""
     if request.raw and (request.template or request.system or request.context):
         raise InvalidInput("raw mode does not support template, system, or context")
+    others = ("raw", "template", "system", "context", "images", "debug_render_only")
+    if request.extra is not None and (given := [name for name in others if getattr(request, name)]):
+        raise InvalidInput(
+            f"extra does not go with {', '.join(given)}",
+            hint="a gap between prompt and suffix is told to the model without a template",
+        )
+
+
+def _is_empty(request: GenerateRequest) -> bool:
+    """Nothing to complete: the model is only to be loaded, or unloaded."""
+    return not request.prompt and request.extra is None
 
 
 def _ask(
@@ -65,7 +76,11 @@ def _ask(
 ) -> Ask:
     message = inference.generate_message(services, subject, request, options, grammar)
     conversation = None
-    if request.raw:
+    if request.extra is not None:
+        files = tuple(FillFile(file.text, file.filename) for file in request.extra)
+        fill = Fill(request.prompt, request.suffix, files=files)
+        message = msgspec.structs.replace(message, fill=fill, wants_tokens=True)
+    elif request.raw:
         cut = request.truncate and message.shift and not request.images
         message = msgspec.structs.replace(message, prompt=request.prompt, images=request.images, cut=cut)
     else:

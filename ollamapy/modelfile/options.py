@@ -57,6 +57,8 @@ OPTIONS: Mapping[str, Kind] = {
     "samplers": "array",
     "logit_bias": "object",
     "stop": "array",
+    "t_max_predict_ms": "integer",
+    "n_indent": "integer",
     "grammar": "string",
 }
 """Every option, with the name of its type in error texts."""

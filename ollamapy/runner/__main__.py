@@ -12,8 +12,8 @@ import time
 from concurrent.futures import Future
 from typing import BinaryIO, NoReturn
 
-from ollamapy.errors import Error, InvalidInput, LoadFailed
-from ollamapy.runner.session import Message, Session, open_session
+from ollamapy.errors import Error, InvalidInput, LoadFailed, Unsupported
+from ollamapy.runner.session import Message, Session, open_session, refusal
 from ollamapy.wire.runner import Cancel, Event, Load, LoadError, Loading, Refusal, Request, decode_request, encode
 
 log = logging.getLogger("ollamapy.runner")
@@ -133,11 +133,10 @@ def _answer(request: Message, pipe: Pipe, session: Session) -> None:
     """Trouble with one request must not end the thread that reads them all."""
     try:
         session.take(request)
-    except InvalidInput as error:
-        pipe.send([Refusal(request.id, "invalid", error.message)])
     except Exception as error:  # the seam between one request and all others
-        log.exception("request failed id=%d", request.id)
-        pipe.send([Refusal(request.id, "internal", f"{type(error).__name__}: {error}")])
+        if not isinstance(error, InvalidInput | Unsupported):
+            log.exception("request failed id=%d", request.id)
+        pipe.send([refusal(request.id, error)])
 
 
 if __name__ == "__main__":

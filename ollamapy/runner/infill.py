@@ -59,7 +59,7 @@ def assemble(fill: Fill, marks: Marks, tokenize: Tokenize, num_ctx: int, num_pre
     head = [*marks.beginning, *_named(marks.repository, _REPOSITORY, tokenize)]
     files = [token for file in fill.files for token in _file(file.filename, file.text, marks, tokenize)]
     this = _named(marks.file, _THIS_FILE, tokenize)
-    before, behind = [*tokenize(fill.prefix), *tokenize(fill.prompt)], tokenize(fill.suffix)
+    before, behind = tokenize(fill.prefix), tokenize(fill.suffix)
 
     room = num_ctx - 1 - min(max(num_predict, 0), num_ctx // 2) - len(head) - len(this) - 3
     if room < 1:

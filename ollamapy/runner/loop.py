@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.draft import Draft
-from ollamapy.runner.fence import LineFence
+from ollamapy.runner.fence import fence_of
 from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
@@ -111,6 +111,8 @@ class Loop:
                 self._send([self._meter.take()])
                 if self._scheduler.is_idle:
                     self._scheduler.check()
+                    if self._draft:
+                        self._draft.check()
                     self._save_early()
 
     def _save(self) -> None:
@@ -195,7 +197,7 @@ class Loop:
             gate=gate,
             speculation=self._speculation(request, tokens),
             text=TextStream(request.options.stop),
-            fence=LineFence(request.fence) if request.fence else None,
+            fence=fence_of(request.options),
             prompt_tokens=tokens,
             num_dropped=dropped,
             submitted=submission.received,

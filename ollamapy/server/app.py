@@ -1,6 +1,6 @@
 """Builds the HTTP application: the table of routes, and what every request passes on its way to one.
 
-    log_request → answer_errors → check_guards → a handler of native.py, openai.py or anthropic.py
+    log_request → answer_errors → check_guards → a handler of native.py, openai.py, anthropic.py or infill.py
 
 Owns no state but the list of requests in progress. Never opens a port: `runner` hands the application to whoever does.
 """
@@ -17,7 +17,20 @@ from aiohttp.typedefs import Handler, Middleware
 from ollamapy import units
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput
-from ollamapy.server import anthropic, care, dialect, guard, incoming, native, openai, openapi, registry, reply, stream
+from ollamapy.server import (
+    anthropic,
+    care,
+    dialect,
+    guard,
+    incoming,
+    infill,
+    native,
+    openai,
+    openapi,
+    registry,
+    reply,
+    stream,
+)
 from ollamapy.server.guard import Go, Hosts, Origins, Stop
 from ollamapy.server.requestlog import RequestLog
 from ollamapy.server.stream import RUNNING, Running
@@ -48,6 +61,7 @@ def build_app(services: Services) -> web.Application:
     native.add_routes(app.router)
     openai.add_routes(app.router)
     anthropic.add_routes(app.router)
+    infill.add_routes(app.router)
     openapi.add_routes(app.router)
     care.add_routes(app.router)
     registry.add_routes(app.router)

@@ -4,6 +4,7 @@ import secrets
 
 from aiohttp import web
 
+from ollamapy.dialects import infill
 from ollamapy.dialects.anthropic import errors as anthropic
 from ollamapy.dialects.openai import errors as openai
 from ollamapy.errors import Error
@@ -16,4 +17,6 @@ def error(failure: Error, path: str) -> web.Response:
         return reply.plain(anthropic.error_of(failure, f"req_{secrets.token_hex(12)}"), failure.status)
     if path.startswith("/v1/"):
         return reply.plain(openai.error_of(failure), failure.status)
+    if path == "/infill":
+        return reply.plain(infill.error_of(failure), failure.status)
     return reply.error(failure)

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from ollamapy import EMULATED_VERSION
-from ollamapy.wire import anthropic, care, native, openai, responses
+from ollamapy.wire import anthropic, care, infill, native, openai, responses
 
 _LINES, _EVENTS = "application/x-ndjson", "text/event-stream"
 _PAGE = Path(__file__).with_name("docs.html")
@@ -101,6 +101,9 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/v1/models"): Operation("The models in the store (OpenAI)", gives=openai.ModelList),
     ("GET", "/v1/models/{model}"): Operation("One model (OpenAI)", gives=openai.Model),
+    ("POST", "/infill"): Operation(
+        "Fill a gap in a file (llama.cpp's server)", infill.InfillRequest, infill.InfillAnswer, stream=_EVENTS
+    ),
     ("POST", "/v1/messages"): Operation(
         "Answer in a chat (Anthropic)", anthropic.MessagesRequest, anthropic.Message, stream=_EVENTS
     ),
@@ -191,6 +194,7 @@ def _answer(operation: Operation, schemas: Mapping[type, Any]) -> dict[str, Any]
 _ERRORS: Mapping[str, type] = {
     "/v1/messages": anthropic.ErrorResponse,
     "/v1/": openai.ErrorResponse,
+    "/infill": infill.InfillError,
     "/": native.ErrorResponse,
 }
 """The shape of an error by what a path begins with; the first that fits counts."""

@@ -78,9 +78,19 @@ class _Inference(_Request, frozen=True):
     """Of ours: a request of a higher priority runs before those that wait."""
 
 
+class ExtraFile(_Request, frozen=True):
+    """Another file of the project whose gap is filled."""
+
+    text: str
+    filename: str = ""
+
+
 class GenerateRequest(_Inference, frozen=True):
     prompt: str = ""
     suffix: str = ""
+    extra: tuple[ExtraFile, ...] | None = None
+    """Of ours: other files. When it is there (empty too) the gap between prompt and suffix is told to the model by its
+    vocabulary's own tokens, without a template."""
     system: str = ""
     template: str = ""
     context: tuple[int, ...] | None = None

@@ -54,5 +54,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token ids with what is added to their logits."""
     stop: tuple[str, ...] = ()
+    t_max_predict_ms: int = 0
+    """The answer ends with the line in which so much time has passed since its first token; 0 is no bound."""
+    n_indent: int = 0
+    """The answer ends at a line that begins with less blanks; its first line may begin anywhere."""
     grammar: str = ""
     """GBNF; a runner gets it checked, and not in its options."""

@@ -82,11 +82,10 @@ class FillFile(msgspec.Struct, frozen=True):
 
 
 class Fill(msgspec.Struct, frozen=True):
-    """A gap between `prefix` and `suffix`; `prompt` is the beginning of what fills it."""
+    """A gap between `prefix` and `suffix`, in one of the files of a project."""
 
     prefix: str
     suffix: str
-    prompt: str = ""
     files: tuple[FillFile, ...] = ()
 
 

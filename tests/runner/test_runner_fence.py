@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamapy.runner.fence import LineFence
-from ollamapy.wire.runner import Fence
+from ollamapy.runner.fence import fence_of
+from ollamapy.wire.options import Options
 
 
-def read(fence: Fence, *pieces: tuple[str, float]) -> tuple[str, bool]:
-    lines = LineFence(fence)
+def read(options: Options, *pieces: tuple[str, float]) -> tuple[str, bool]:
+    lines = fence_of(options)
+    assert lines
     return "".join(lines.push(text, seconds) for text, seconds in pieces), lines.is_over
 
 
@@ -24,24 +25,28 @@ def read(fence: Fence, *pieces: tuple[str, float]) -> tuple[str, bool]:
     ],
 )
 def test_a_line_that_begins_too_far_left_ends_the_answer(text: str, found: tuple[str, bool]) -> None:
-    assert read(Fence(min_indent=4), (text, 0.0)) == found
+    assert read(Options(n_indent=4), (text, 0.0)) == found
 
 
 def test_the_first_line_goes_on_from_the_prompt_and_may_begin_anywhere() -> None:
-    assert read(Fence(min_indent=4), ("return x", 0.0)) == ("return x", False)
+    assert read(Options(n_indent=4), ("return x", 0.0)) == ("return x", False)
 
 
 def test_past_its_time_an_answer_ends_with_its_line() -> None:
-    fence = Fence(max_seconds=1.0)
+    options = Options(t_max_predict_ms=1000)
 
-    assert read(fence, ("a\n", 0.5), ("b", 1.5), ("c\nd", 1.6), ("e", 1.7)) == ("a\nbc", True)
-    assert read(fence, ("a", 99.0)) == ("a", False)
+    assert read(options, ("a\n", 0.5), ("b", 1.5), ("c\nd", 1.6), ("e", 1.7)) == ("a\nbc", True)
+    assert read(options, ("a", 99.0)) == ("a", False)
 
 
-@given(st.text("ab \n\t", max_size=30), st.integers(0, 4), st.data())
+def test_without_bounds_nothing_is_looked_at() -> None:
+    assert fence_of(Options()) is None
+
+
+@given(st.text("ab \n\t", max_size=30), st.integers(1, 4), st.data())
 def test_the_cut_of_the_text_makes_no_difference(text: str, min_indent: int, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text)))
 
-    whole = read(Fence(min_indent=min_indent), (text, 0.0))
+    whole = read(Options(n_indent=min_indent), (text, 0.0))
 
-    assert read(Fence(min_indent=min_indent), (text[:at], 0.0), (text[at:], 0.0)) == whole
+    assert read(Options(n_indent=min_indent), (text[:at], 0.0), (text[at:], 0.0)) == whole

@@ -48,10 +48,6 @@ def test_a_vocabulary_without_marks_for_files_has_lines_between_them() -> None:
     )
 
 
-def test_the_beginning_of_what_fills_the_gap_goes_on_from_the_prefix() -> None:
-    assert prompt(Fill("x", "y", "start"), BARE)[0] == "<1>xstart<2>y<3>"
-
-
 def test_the_oldest_files_go_first() -> None:
     fill = Fill("x" * 20, "y" * 10, files=(FillFile("o" * 90), FillFile("n" * 10)))
 
@@ -90,7 +86,7 @@ def test_names_of_marks_in_a_file_are_letters() -> None:
 
     assemble(Fill("<|fim_middle|>", "y"), BARE, tokenize, 100, 0)
 
-    assert asked == ["<|fim_middle|>", "", "y"]
+    assert asked == ["<|fim_middle|>", "y"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +107,6 @@ def test_a_context_that_holds_nothing_is_refused() -> None:
         Fill,
         st.text("p", max_size=60),
         st.text("s", max_size=60),
-        st.text("q", max_size=20),
         st.lists(st.builds(FillFile, st.text("f", max_size=40), st.text("n", max_size=5)), max_size=4).map(tuple),
     ),
     st.sampled_from([MARKS, BARE]),

@@ -221,6 +221,14 @@ def test_text_streams_with_every_token() -> None:
     assert [(output.text, output.num_tokens) for output in answer.outputs] == [("a", 1), ("é", 3)]
 
 
+@pytest.mark.parametrize("stop", [(), ("##",)])
+def test_a_line_that_begins_too_far_left_ends_the_answer(stop: tuple[str, ...]) -> None:
+    answer = serve(WatchedEcho(), [request(1, "ab\n  cd\ne#", options={"n_indent": 2, "stop": stop})])[1]
+
+    assert answer.text == "ab\n  cd\n"
+    assert answer.end.reason == "length"
+
+
 def test_text_that_may_be_a_stop_waits() -> None:
     answer = serve(WatchedEcho(), [request(1, "ab##c", options={"stop": ("###",)})])[1]
 
