@@ -1,6 +1,5 @@
 """Rows of the native API that other files have not: how fields combine, what is shown when, and what is left out."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from fakes import goldens
 from fakes.daemon_process import DaemonProcess
+from fakes.transcript import exchange
 
 Templated = Callable[..., str]
 LISTED = "{{ range .Messages }}{{ .Role }}={{ .Content }};{{ end }}"
@@ -190,13 +190,3 @@ def test_the_usual_requests_are_answered_as_they_always_were(shared: DaemonProce
     told = [exchange(shared, *request) for request in asked]
 
     goldens.check(goldens.FOLDER / "native" / "examples.txt", "\n".join(told))
-
-
-def exchange(daemon: DaemonProcess, method: str, path: str, body: Any) -> str:
-    response = daemon.request(method, path, body)
-    kind = response.headers.get("content-type", "")
-    text = re.sub(r',"(prompt_cached|draft|draft_accepted)_count":\d+', "", response.text)  # as the cache has it
-    text = re.sub(r'"(\w+_duration)":\d+', r'"\1":0', text)
-    text = re.sub(r'"(created|modified)_at":"[^"]*"', r'"\1_at":"0"', re.sub(r"call_\w{8}", "call_0", text))
-    text = text.replace(str(daemon.home), "HOME")
-    return f"{method} {path} {json.dumps(body)}\n{response.status_code} {kind}\n{text.strip()}\n"
