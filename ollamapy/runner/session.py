@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from ollamapy.errors import InvalidInput, LoadFailed, Unsupported
+from ollamapy.errors import Error, InvalidInput, Unsupported
 from ollamapy.runner.bare import use_bare_llama_cpp
 from ollamapy.runner.draft import Draft, open_draft
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
@@ -88,7 +88,7 @@ def _open_draft(request: Load, model: Model, load: ModelLoader, on_progress: Pro
         return None, ""
     try:
         return open_draft(request, model, load, on_progress), ""
-    except LoadFailed as error:
+    except Error as error:
         warning = f"the draft model is not used: {error.message}"
         log.warning("draft model not used reason=%s", error.message)
         return None, warning

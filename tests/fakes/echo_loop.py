@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fakes.answers import Answer
 
 from ollamapy.errors import InvalidInput
+from ollamapy.runner.draft import Draft
 from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.loop import Closed, Loop, Message, Submission
 from ollamapy.runner.model import Chunk, Decoded, Sampler
@@ -145,6 +146,7 @@ def serve(
     *,
     later: Mapping[int, Sequence[Message]] | None = None,
     tiers: Tiers | None = None,
+    draft: Draft | None = None,
 ) -> Served:
     """Runs `requests` until each has its answer. `later` holds messages that arrive before the step of that number.
 
@@ -162,7 +164,7 @@ def serve(
         if all(answer.end for answer in served.answers.values()):
             loop.put(Closed())
 
-    loop = Loop(model, send, tiers)
+    loop = Loop(model, send, tiers, draft)
     loop._inbox = _Inbox()
     books = loop._scheduler
     next_step = books.next_step
