@@ -65,10 +65,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an answer. `num_dropped` prompt tokens were left out to make it fit."""
+    """The end of an answer. `num_dropped` prompt tokens were left out to make it fit; `warning` tells of images."""
 
     finished: Finished
     num_dropped: int = 0
+    warning: str = ""
 
 
 @dataclass(slots=True)
@@ -79,13 +80,13 @@ class _Collector:
     num_calls: int = 0
     num_warnings: int = 0
 
-    def fields(self, found: Found, of_model: str = "") -> dict[str, Any]:
-        """What an object says beside text, with a warning of the model's own; nothing when there is nothing."""
+    def fields(self, found: Found, *warnings: str) -> dict[str, Any]:
+        """What an object says beside text, with warnings that are not about calls; nothing when there is nothing."""
         calls = tuple(self._call(call) for call in found.calls)
         for warning in found.warnings:
             log.warning("tool call not understood reason=%s", warning)
         self.num_warnings += len(found.warnings)
-        named = {"tool_calls": calls, "warning": "; ".join(filter(None, (*found.warnings, of_model)))}
+        named = {"tool_calls": calls, "warning": "; ".join(filter(None, (*found.warnings, *warnings)))}
         return {name: value for name, value in named.items() if value}
 
     def whole(self) -> Part:
@@ -123,10 +124,10 @@ async def replies(
                     yield reply(found.content, found.thinking, done=False, logprobs=logprobs, **fields)
                 case Part():
                     collector.parts.append(part)
-                case End(finished, num_dropped):
-                    _log_truncation(subject, num_dropped)
+                case End(finished, num_dropped, warning):
+                    _log_downgrades(subject, num_dropped, warning)
                     whole = collector.whole()
-                    fields = collector.fields(whole.found, runner.ready.warning)
+                    fields = collector.fields(whole.found, runner.ready.warning, warning)
                     services.metrics.answered(
                         subject.model.name.short, finished, num_dropped, num_warnings=collector.num_warnings
                     )
@@ -169,7 +170,9 @@ async def answer(services: Services, subject: Subject, runner: Runner, ask: Ask)
     prompt = await _prompt(services, subject, runner, ask)
     async with contextlib.aclosing(_stream(subject, runner, ask, prompt)) as parts:
         async for part in parts:
-            yield End(part.finished, num_prompt - part.finished.num_prompt) if isinstance(part, End) else part
+            if isinstance(part, End):
+                part = replace(part, num_dropped=num_prompt - part.finished.num_prompt)
+            yield part
 
 
 async def _prompt(services: Services, subject: Subject, runner: Runner, ask: Ask) -> str:
@@ -197,11 +200,12 @@ async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> As
         grammar=grammar,
         grammar_root=root,
     )
+    warning = prompting.images_left_out(prompt, len(ask.images))
     has_begun = False
     try:
         async with contextlib.aclosing(runner.generate(generate)) as events:
             async for event in events:
-                for part in _parts(event, reader):
+                for part in _parts(event, reader, warning):
                     has_begun = True
                     yield part
     except RunnerDied as error:
@@ -210,12 +214,12 @@ async def _stream(subject: Subject, runner: Runner, ask: Ask, prompt: str) -> As
         raise Error(f"an error was encountered while running the model: {error.hint}") from error
 
 
-def _parts(event: Output | Finished, reader: "_Reader") -> Iterator[Part | End]:
+def _parts(event: Output | Finished, reader: "_Reader", warning: str) -> Iterator[Part | End]:
     if isinstance(event, Finished):
         rest = reader.finish()
         if rest != Found():
             yield Part(rest)
-        yield End(event, event.num_prompt_dropped)
+        yield End(event, event.num_prompt_dropped, warning)
         return
     found = reader.push(event.text)
     if found != Found() or event.logprobs:
@@ -321,7 +325,9 @@ def _logprob(item: TokenLogprob) -> Logprob:
     return Logprob(token=item.token, logprob=item.logprob, bytes=item.bytes, top_logprobs=top)
 
 
-def _log_truncation(subject: Subject, num_dropped: int) -> None:
-    """A prompt that lost tokens is worth a line: the answer may lack what they said."""
+def _log_downgrades(subject: Subject, num_dropped: int, warning: str) -> None:
+    """A prompt that lost tokens or images is worth a line: the answer may lack what they said."""
+    if warning:
+        log.warning("images left out model=%s reason=%s", subject.model.name, warning)
     if num_dropped:
         log.warning("prompt truncated model=%s dropped_tokens=%d", subject.model.name, num_dropped)

@@ -66,11 +66,16 @@ def renders_go(subject: Subject, conversation: Conversation) -> bool:
 
 async def render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:
     """The prompt, with `[img-N]` where image N belongs. Raises TemplateError."""
-    text = await _render(services, subject, runner, conversation.without_data)
-    lost = [number for number in range(len(conversation.images)) if f"[img-{number}]" not in text]
-    if lost:
-        log.warning("the template leaves images out model=%s images=%s", subject.model.name, lost)
-    return text
+    return await _render(services, subject, runner, conversation.without_data)
+
+
+def images_left_out(prompt: str, num_images: int) -> str:
+    """What to tell a client whose images have no place in the prompt; empty when all have one."""
+    lost = [number for number in range(num_images) if f"[img-{number}]" not in prompt]
+    if not lost:
+        return ""
+    named = ", ".join(map(str, lost))
+    return f"the model did not see image {named} (counted from 0): the prompt has no place for it"
 
 
 async def _render(services: Services, subject: Subject, runner: Runner, conversation: Conversation) -> str:

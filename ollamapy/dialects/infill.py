@@ -64,6 +64,7 @@ def answer_of(wanted: InfillRequest, answer: GenerateResponse) -> InfillAnswer:
         prompt_dropped_count=answer.prompt_dropped_count,
         stop_type="limit" if answer.done_reason == "length" else "eos",
         timings=_timings(num_cached, num_prompt - num_cached, answer),
+        warning=answer.warning or msgspec.UNSET,
     )
 
 

@@ -96,6 +96,7 @@ class InfillAnswer(msgspec.Struct, frozen=True, kw_only=True):
     stop_type: str
     stopping_word: str = ""
     timings: Timings
+    warning: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class InfillErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -128,7 +128,7 @@ class GenerateResponse(_Response, frozen=True, kw_only=True):
     `draft_count` tokens of the answer were guessed before they were computed, `draft_accepted_count` of them rightly.
     `thinking_cut` says that `think_budget` (or a format that had to come) ended the reasoning.
     `warning` says what could not be read as a call of a tool, and is content for that reason; or what of the model is
-    not used, and why.
+    not used, and why; or which images the prompt has no place for.
     """
 
     model: str

@@ -111,6 +111,10 @@ def test_what_was_left_out_and_what_ended_it_is_told() -> None:
     assert (found.truncated, found.prompt_dropped_count, found.stop_type) == (True, 7, "limit")
 
 
+def test_a_warning_is_passed_on() -> None:
+    assert infill.answer_of(asked(), answered(warning="slow")).warning == "slow"
+
+
 def test_a_request_for_no_tokens_gets_no_text() -> None:
     assert infill.answer_of(asked(n_predict=0), answered()).content == ""
 

@@ -253,12 +253,20 @@ def test_an_image_is_counted_roughly_where_nothing_is_computed(daemon: DaemonPro
     assert daemon.post(f"{path}/count_tokens", **body)["input_tokens"] >= plain["input_tokens"] + 768
 
 
-def test_an_image_that_the_template_leaves_out_is_told_in_the_log(daemon: DaemonProcess) -> None:
+def test_an_image_that_the_template_leaves_out_is_told(daemon: DaemonProcess) -> None:
     assert daemon.post("/api/create", model="deaf", **{"from": "seeing"}, template="{{ .Prompt }}") == {
         "status": "success"
     }
     messages = [{"role": "user", "content": "what?"}, {"role": "tool", "content": "", "images": [sent(picture(1))]}]
 
-    assert daemon.post("/api/chat", model="deaf", messages=messages, options=GREEDY)["done"]
+    answer = daemon.post("/api/chat", model="deaf", messages=messages, options=GREEDY)
 
-    assert "the template leaves images out" in daemon.log
+    assert answer["warning"] == "the model did not see image 0 (counted from 0): the prompt has no place for it"
+    assert "images left out model=deaf:latest" in daemon.log
+
+
+def test_an_image_that_a_raw_prompt_does_not_name_is_told(daemon: DaemonProcess) -> None:
+    body = {"model": "seeing", "raw": True, "options": GREEDY, "images": [sent(picture(1))] * 3}
+
+    assert "did not see image 0, 2" in daemon.post("/api/generate", **body, prompt="a[img-1]b")["warning"]
+    assert "warning" not in daemon.post("/api/generate", **body, prompt="[img-2][img-1][img-0]")
