@@ -123,8 +123,10 @@ class Client:
         for _ in self.generate({"model": model, "keep_alive": 0}):
             pass
 
-    def pull(self, model: str, *, insecure: bool = False, from_peer: str = "") -> Iterator[native.Progress]:
-        request = native.PullRequest(model=model, insecure=insecure, from_peer=from_peer)
+    def pull(
+        self, model: str, *, insecure: bool = False, from_peer: str = "", as_: str = ""
+    ) -> Iterator[native.Progress]:
+        request = native.PullRequest(model=model, insecure=insecure, from_peer=from_peer, as_=as_)
         return self._progress("/api/pull", request)
 
     def push(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:

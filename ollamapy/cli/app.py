@@ -214,11 +214,12 @@ def pull(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False)],
     insecure: Insecure = False,
     from_peer: Annotated[str, _value("--from-peer", "HOST", "Pull from another ollamapy, HOST or HOST:PORT")] = "",
+    as_: Annotated[str, _value("--as", "NAME", "The name of the model that a URL brings")] = "",
 ) -> None:
     """Pull a model from a registry"""
     from ollamapy.cli.models import pull as pull_models
 
-    pull_models(Settings.from_env(), models, insecure, from_peer)
+    pull_models(Settings.from_env(), models, insecure, from_peer, as_)
 
 
 @app.command(epilog=help_section("push"))

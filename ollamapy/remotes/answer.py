@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from ollamapy.errors import Error, RemoteError
+from ollamapy.remotes.inside import is_loopback
 from ollamapy.remotes.partial import Mark
 
 MAX_REDIRECTS = 10
@@ -77,6 +78,16 @@ def require_secure(url: str, *, insecure: bool) -> None:
         raise RemoteError("insecure protocol http", hint="pull with --insecure to allow plain http")
 
 
+def require_secure_file(url: str, *, insecure: bool) -> None:
+    """Raises RemoteError for plain http, unless it was allowed and stays on this machine: nothing proves the bytes."""
+    require_secure(url, insecure=insecure)
+    if urlsplit(url).scheme == "http" and not is_loopback(urlsplit(url).hostname or ""):
+        raise RemoteError(
+            "insecure protocol http",
+            hint="a file comes by http from this machine only; download it yourself and write `FROM ./file.gguf`",
+        )
+
+
 def next_url(current: str, location: str, *, insecure: bool) -> str:
     """Where a redirect leads. Raises RemoteError when it leaves https, or leads to no web server."""
     try:
@@ -88,7 +99,7 @@ def next_url(current: str, location: str, *, insecure: bool) -> str:
         raise RemoteError(f"the server redirects to {scheme or 'nothing'}, wanted http or https")
     if scheme == "http" and urlsplit(current).scheme == "https":
         raise RemoteError("insecure protocol http", hint="the server redirects from https to http, which is refused")
-    require_secure(target, insecure=insecure)
+    require_secure_file(target, insecure=insecure)
     return target
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from ollamapy.errors import InvalidName, RemoteError
 from ollamapy.names import ModelName
-from ollamapy.remotes.answer import require_secure
+from ollamapy.remotes.answer import require_secure, require_secure_file
 from ollamapy.remotes.base import Entry, Remote, Source, is_web_url
 from ollamapy.remotes.catalogue import Catalogue
 from ollamapy.remotes.converted import ConvertedRemote
@@ -39,7 +39,11 @@ def parse_wanted(text: str, *, insecure: bool = False) -> ModelName | Entry:
     Raises InvalidName, Refused for cloud models, RemoteError for plain http that was not allowed.
     """
     text = text.strip()
-    wanted = _url_entry(text) if _is_file_url(text) else _name(text)
+    if _is_file_url(text):
+        entry = _url_entry(text)
+        require_secure_file(text, insecure=insecure)
+        return entry
+    wanted = _name(text)
     require_secure(text, insecure=insecure)
     return wanted
 
@@ -67,7 +71,7 @@ def find_remote(
         return LocalRemote(entry)
     from ollamapy.remotes.url import UrlRemote  # httpx and what it brings take 10 MB, and most requests are no pulls
 
-    return UrlRemote(entry, insecure=insecure)
+    return UrlRemote(entry, insecure=insecure, hosts=hosts or Hosts())
 
 
 def parts_of(remote: Remote) -> list[Remote]:

@@ -17,11 +17,15 @@ from ollamapy.remotes.disk import disk_faults
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A version of a remote file: its size in bytes, and its `validator`, a strong ETag or a date."""
+    """A version of a remote file: its size in bytes, and its `validator`, a strong ETag or a date.
+
+    `digest` is what the server promises of its content, if anything.
+    """
 
     url: str
     size: int | None = None
     validator: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

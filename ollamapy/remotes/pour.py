@@ -54,12 +54,12 @@ def pour(
 
 
 @contextlib.contextmanager
-def digest_checked() -> Iterator[None]:
+def digest_checked(who: str = "the catalogue") -> Iterator[None]:
     """Turns the store's InvalidDigest, a caller's mistake elsewhere, into the RemoteError that it is for a fetch."""
     try:
         yield
     except InvalidDigest as error:
-        raise RemoteError(error.message, hint="what was fetched is not what the catalogue promises") from error
+        raise RemoteError(error.message, hint=f"what was fetched is not what {who} promises") from error
 
 
 def require_room(blobs: BlobSink, wanted: int) -> None:

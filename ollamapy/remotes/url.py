@@ -11,7 +11,8 @@ import logging
 import platform
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -28,11 +29,15 @@ from ollamapy.remotes.answer import (
     next_url,
     range_headers,
     read_answer,
-    require_secure,
+    require_secure_file,
 )
+from ollamapy.remotes.authorities import CA_HINT, certificates
 from ollamapy.remotes.base import BlobSink, Entry, Report, already_there, pulling, verifying
+from ollamapy.remotes.hosts import Access, Hosts
+from ollamapy.remotes.inside import check_redirect
 from ollamapy.remotes.partial import Mark, Partial
 from ollamapy.remotes.pour import digest_checked, require_room
+from ollamapy.remotes.promised import promised_by, promised_by_redirect
 from ollamapy.remotes.threads import in_thread
 
 _WRITE_BYTES = 1 << 20
@@ -58,11 +63,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class UrlRemote:
-    """The file at `entry.source.location`. `insecure` allows plain http."""
+    """The file at `entry.source.location`. `insecure` allows plain http; `hosts` has proxies and authorities."""
 
     entry: Entry
     insecure: bool = False
     patience: Patience = field(default_factory=Patience)
+    hosts: Hosts = field(default_factory=Hosts)
 
     async def fetch(self, blobs: BlobSink, report: Report) -> Digest:
         """Downloads the file into `blobs`; what came so far stays for the next attempt when this one fails."""
@@ -71,21 +77,35 @@ class UrlRemote:
             return digest
         key = hashlib.sha256(f"{source.location} {source.key}".encode()).hexdigest()[:32]
         partial = Partial(await in_thread(lambda stop: blobs.partial_path(f"url-{key}")))
-        async with await in_thread(lambda stop: _client(self.patience)) as client:
-            await _Download(self, client, blobs, partial, report).run()
+        access = self.hosts.of(urlsplit(source.location).netloc)
+        async with await in_thread(lambda stop: _client(self.patience, access)) as client:
+            download = _Download(self, client, blobs, partial, report)
+            try:
+                await download.run()
+            except _Here as here:
+                partial.discard()
+                return here.digest
         report(verifying())
-        return await in_thread(lambda stop: self._adopt(blobs, partial))
+        return await in_thread(lambda stop: self._adopt(blobs, partial, download.promised))
 
-    def _adopt(self, blobs: BlobSink, partial: Partial) -> Digest:
+    def _adopt(self, blobs: BlobSink, partial: Partial, promised: Digest | None) -> Digest:
         """A file that turns out to be another one goes; after a fault of the disk it stays."""
         try:
-            with digest_checked():
-                digest = blobs.adopt(partial.path, self.entry.source.digest)
+            with digest_checked("the server" if promised else "the catalogue"):
+                digest = blobs.adopt(partial.path, self.entry.source.digest or promised)
         except RemoteError:
             partial.discard()
             raise
         partial.discard()
         return digest
+
+
+class _Here(Exception):
+    """The store has the file already."""
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(str(digest))
+        self.digest = digest
 
 
 @dataclass(slots=True)
@@ -101,10 +121,13 @@ class _Download:
     furthest: int = 0
     """The highest offset that an attempt reached; a server that repeats itself gets no further."""
     was_answered: bool = False
+    promised: Digest | None = None
+    """What the server says that the file is, when nobody else does."""
 
     async def run(self) -> None:
         """Ends when the whole file is in `partial`. Raises RemoteError, StoreError."""
         self.here = await in_thread(lambda stop: self.partial.load())
+        self._take_promise(Digest.parse(self.here[0].digest) if self.here and self.here[0].digest else None)
         failures = 0
         while not self._is_complete():
             before = self.furthest
@@ -119,7 +142,7 @@ class _Download:
 
     def _resumable(self) -> tuple[Mark, int] | None:
         """What a Range request can continue."""
-        has_digest = self.remote.entry.source.digest is not None
+        has_digest = (self.remote.entry.source.digest or self.promised) is not None
         return self.here if self.here and self.here[1] and can_resume(self.here[0], has_digest=has_digest) else None
 
     def _is_complete(self) -> bool:
@@ -141,6 +164,8 @@ class _Download:
         async with self._answer(range_headers(*asked) if asked else {}) as response:
             self.was_answered = True
             body = read_answer(response.status_code, response.headers, self._public_url(), asked)
+            self._take_promise(promised_by(response.headers))
+            body = self._with_promise(body)
             await in_thread(lambda stop: self._prepare(body))
             self.here = (body.mark, body.offset)
             await self._receive(response)
@@ -150,18 +175,36 @@ class _Download:
     async def _answer(self, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The answer of the server that the redirects lead to. Every hop is a request without history."""
         url = self.remote.entry.source.location
-        require_secure(url, insecure=self.remote.insecure)
+        first, insecure = url, self.remote.insecure or self.remote.hosts.of(urlsplit(url).netloc).insecure
+        require_secure_file(url, insecure=insecure)
         for _ in range(MAX_REDIRECTS + 1):
             with _network_faults(self.remote.patience):
                 async with self.client.stream("GET", url, headers=headers) as response:
                     if not response.has_redirect_location:
                         yield response
                         return
-                    url = next_url(url, response.headers["location"], insecure=self.remote.insecure)
+                    self._take_promise(promised_by_redirect(response.headers))
+                    url = next_url(url, response.headers["location"], insecure=insecure)
+            await check_redirect(first, url)
         raise RemoteError(f"maximum redirects exceeded ({MAX_REDIRECTS})")
 
+    def _take_promise(self, digest: Digest | None) -> None:
+        """The newest word counts; what the catalogue says counts more."""
+        if digest and not self.remote.entry.source.digest:
+            self.promised = digest
+
+    def _with_promise(self, body: Body) -> Body:
+        """Begun anew, the mark says what is promised of this version."""
+        if body.offset or not self.promised:
+            return body
+        return Body(0, Mark(body.mark.url, body.mark.size, body.mark.validator, str(self.promised)))
+
     def _prepare(self, body: Body) -> None:
-        """Checks the size before the first byte is written."""
+        """Checks the size before the first byte is written, and whether that is needed."""
+        if self.promised and body.mark.size is not None and self.blobs.has(self.promised):
+            source = replace(self.remote.entry.source, digest=self.promised, size=body.mark.size)
+            if already_there(source, self.blobs, self.report):
+                raise _Here(self.promised)
         size, wanted = body.mark.size, self.remote.entry.source.size
         if wanted is not None and size is not None and size != wanted:
             raise RemoteError(f"the server has a file of {size} bytes, the catalogue says {wanted}")
@@ -219,7 +262,7 @@ class _Download:
         return mark.size if mark.size is not None else self.remote.entry.source.size
 
 
-def _client(patience: Patience) -> httpx.AsyncClient:
+def _client(patience: Patience, access: Access) -> httpx.AsyncClient:
     """A client with the user's proxies and certificates, which keeps no credentials."""
     agent = f"ollamapy/{__version__} ({platform.machine()} {platform.system().lower()})"
     try:
@@ -227,11 +270,13 @@ def _client(patience: Patience) -> httpx.AsyncClient:
             headers={"User-Agent": agent, "Accept-Encoding": "identity"},
             timeout=patience.stall_seconds,
             follow_redirects=False,
+            proxy=access.proxy or None,
+            verify=certificates(access.ca_file),
         )
     except (ValueError, ImportError, OSError) as error:
         raise RemoteError(
             f"the proxy or certificate settings do not work: {error}",
-            hint="see HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",
+            hint="see config.yaml, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",
         ) from error
 
 
@@ -246,7 +291,7 @@ def _network_faults(patience: Patience) -> Iterator[None]:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise RemoteError(
                 f"the server's certificate was not accepted: {error}",
-                hint="SSL_CERT_FILE names a file with your own authority's certificate",
+                hint=CA_HINT,
             ) from error
         raise Transient(str(error) or type(error).__name__) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

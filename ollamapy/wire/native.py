@@ -384,13 +384,17 @@ class DeleteRequest(_Request, frozen=True):
     name: str = ""
 
 
-class PullRequest(_Request, frozen=True):
+class PullRequest(_Request, frozen=True, rename={"as_": "as"}):
     model: str = ""
     name: str = ""
     insecure: bool = False
     stream: bool = True
     from_peer: str = ""
     """Another ollamapy, HOST or HOST:PORT, that has the model."""
+    limit_rate: int = 0
+    """Bytes a second that the pull may bring; 0 is no limit."""
+    as_: str = ""
+    """The name for what a URL brings; without it the file gives the name."""
 
 
 class PushRequest(_Request, frozen=True):

@@ -335,3 +335,44 @@ def test_the_starter_is_pulled_and_is_a_model(services: Services) -> None:
     assert lines[-1] == Progress("success")
     assert (model.config.model_family, model.config.model_type, model.config.file_type) == ("llama", "134.52M", "Q4_1")
     assert model.licenses == ("Apache-2.0",)
+
+
+def test_a_url_brings_a_model_of_the_name_that_is_given(services: Services) -> None:
+    async def main() -> None:
+        async with FileServer(MODEL) as server:
+            await lines_of(services, server.url, insecure=True, as_="mine:v1")
+
+    asyncio.run(main())
+
+    assert names(services) == ["mine:v1"]
+
+
+def test_only_a_url_is_named(services: Services) -> None:
+    fail(services, "echo", InvalidInput, "only what a URL brings is named", as_="mine")
+    fail(services, "https://a.example/x.gguf", InvalidName, "invalid model name", as_="a/b/c/d e")
+
+    assert names(services) == []
+
+
+def test_offline_nothing_that_is_not_here_is_fetched_and_pip_does_not_start(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.settings = settings_for(tmp_path / "models")
+    monkeypatch.setattr(sys, "executable", "/no/python/may/start")
+
+    seen = fail(services, "starter", RemoteError, "SmolLM2.* is not here, and OLLAMAPY_OFFLINE forbids starting pip")
+    fail(services, "https://a.example/x.gguf", RemoteError, "x.gguf is not here, and OLLAMAPY_OFFLINE forbids asking a")
+
+    assert seen == [Progress("pulling manifest")]
+    assert [line.status for line in run(services, "echo")][-1] == "success"
+
+
+def test_offline_a_wheels_file_that_is_here_is_used(services: Services, tmp_path: Path) -> None:
+    digest, _ = services.store.blobs.put(MODEL)
+    entry = Entry(ModelName.parse("tiny"), Source("wheel", "x==1", "x.gguf", digest=digest, size=len(MODEL)))
+    services.catalogue = Catalogue({entry.name.key: entry})
+    services.settings = settings_for(tmp_path / "models")
+
+    run(services, "tiny")
+
+    assert names(services) == ["tiny:latest"]

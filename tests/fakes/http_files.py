@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -103,11 +104,14 @@ class FileServer:
     """Set once the client of a Stall has closed the connection."""
     sent_bytes: int = 0
     """Of bodies, over all answers."""
+    tls: ssl.SSLContext | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+    """Headers of every file and range."""
 
     async def __aenter__(self) -> Self:
         self._steps = list(self.script)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
         return self
 
     async def __aexit__(
@@ -120,7 +124,8 @@ class FileServer:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     @property
     def url(self) -> str:
@@ -173,7 +178,7 @@ class FileServer:
 
     def _file(self, asked: Asked, step: Step) -> tuple[int, dict[str, str | None], bytes]:
         size = len(self.content)
-        headers: dict[str, str | None] = {"Content-Type": "application/octet-stream"}
+        headers: dict[str, str | None] = {"Content-Type": "application/octet-stream", **self.extra}
         if self.has_etag:
             headers["ETag"] = self.etag
         wanted = re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))

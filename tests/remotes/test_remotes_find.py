@@ -4,7 +4,7 @@ from ollamapy.errors import Error, InvalidName, Refused, RemoteError
 from ollamapy.names import ModelName
 from ollamapy.remotes.base import Entry, Source
 from ollamapy.remotes.catalogue import Catalogue
-from ollamapy.remotes.find import find_remote, parse_wanted
+from ollamapy.remotes.find import find_remote, parse_wanted, parts_of
 from ollamapy.remotes.local import LocalRemote
 from ollamapy.remotes.url import UrlRemote
 from ollamapy.remotes.wheel import WheelRemote
@@ -54,7 +54,29 @@ def test_plain_http_is_for_those_who_ask_for_it() -> None:
         with pytest.raises(RemoteError, match=r"^insecure protocol http$"):
             parse_wanted(text)
 
-    assert find_remote("http://a.example/x.gguf", CATALOGUE, insecure=True).entry.source.kind == "url"
+    assert parse_wanted("http://a.example:5000/ns/model", insecure=True) == ModelName.parse(
+        "http://a.example:5000/ns/model"
+    )
+
+
+def test_a_file_comes_by_plain_http_from_this_machine_only() -> None:
+    assert find_remote("http://127.0.0.1/x.gguf", CATALOGUE, insecure=True).entry.source.kind == "url"
+
+    with pytest.raises(RemoteError, match=r"^insecure protocol http$") as refused:
+        parse_wanted("http://a.example/x.gguf", insecure=True)
+    assert "from this machine only" in refused.value.hint
+
+
+def test_a_url_of_a_part_stands_for_all_parts() -> None:
+    remote = find_remote("https://a.example/q8/Big-00002-of-00003.gguf?sig=1", CATALOGUE)
+
+    parts = parts_of(remote)
+
+    assert remote.entry.name.short == "big:latest"
+    assert [part.entry.source.location for part in parts] == [
+        f"https://a.example/q8/Big-0000{number}-of-00003.gguf?sig=1" for number in (1, 2, 3)
+    ]
+    assert parts_of(find_remote("web:8b", CATALOGUE)) == [find_remote("web:8b", CATALOGUE)]
 
 
 @pytest.mark.parametrize("text", ["nothing", "starter:8b", "other/starter", "hf.co/org/repo:Q4", "x.gguf"])

@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from fakes.authority import make_authority
 from fakes.http_files import (
     BlindRanges,
     Chunked,
@@ -27,7 +29,9 @@ from fakes.http_files import (
 
 from ollamapy.errors import Error, RemoteError, StoreError
 from ollamapy.names import Digest, ModelName
+from ollamapy.remotes import inside
 from ollamapy.remotes.base import Entry, Source, pulling, verifying
+from ollamapy.remotes.hosts import Access, Hosts
 from ollamapy.remotes.url import Patience, UrlRemote
 from ollamapy.store.blobs import Blobs
 from ollamapy.store.store import Store
@@ -393,3 +397,84 @@ def test_a_password_never_reaches_the_disk(against: Any, store: Store) -> None:
 
     (mark,) = Path(store.blobs.partial_path("x").parent).glob("*.json")
     assert "secret" not in mark.read_text()
+
+
+PROMISE = ("X-Checksum-SHA256", DIGEST.hex)
+LIE = ("X-Checksum-SHA256", "1" * 64)
+
+
+def test_what_the_server_promises_is_held_against_it(against: Any) -> None:
+    against(succeed, Headers((PROMISE,)))
+
+    fetch = against(fail(RemoteError, "digest mismatch|other content|not what"), Headers((LIE,)))
+
+    assert fetch.leftovers == []
+    assert not fetch.blobs.has(Digest("1" * 64))
+
+
+def test_a_promise_is_as_good_as_an_etag_for_going_on(against: Any) -> None:
+    """The first answer promises everything and is cut; nothing but the promise allows to go on."""
+
+    async def play(fetch: Fetch) -> None:
+        fetch.server.extra = {"X-Checksum-SHA256": DIGEST.hex}
+        await succeed(fetch)
+
+    fetch = against(play, Cut(2_000_000), has_etag=False)
+
+    assert fetch.ranges == ["", "bytes=2000000-"]
+
+
+def test_a_file_that_is_there_by_the_servers_word_is_not_fetched_again(against: Any) -> None:
+    async def play(fetch: Fetch) -> None:
+        await fetch.run()
+        fetch.lines.clear()
+        assert await fetch.run() == DIGEST
+        assert fetch.leftovers == []
+
+    fetch = against(play, Headers((PROMISE,)), Headers((PROMISE,)))
+
+    assert [line.completed for line in fetch.lines] == [len(CONTENT)]
+
+
+def test_a_redirect_from_the_internet_leads_to_no_private_network(
+    against: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names are made up: the first server is told to be a public one."""
+
+    async def resolve(host: str) -> list[str]:
+        return {"127.0.0.1": ["93.184.215.14"], "localhost": ["127.0.0.1"]}[host]
+
+    monkeypatch.setattr(inside, "resolved", resolve)
+
+    async def play(fetch: Fetch) -> None:
+        elsewhere = fetch.server.origin.replace("127.0.0.1", "localhost")
+        fetch.server._steps = [Redirect(f"{elsewhere}/x.gguf")]
+        with pytest.raises(RemoteError, match=r"127\.0\.0\.1 redirects to localhost, which is inside this network"):
+            await fetch.run()
+
+    fetch = against(play)
+
+    assert len(fetch.server.requests) == 1
+
+
+def test_plain_http_is_for_this_machine_only(store: Store) -> None:
+    remote = UrlRemote(Entry(ModelName.parse("tiny"), Source("url", "http://files.example/x.gguf")), insecure=True)
+
+    with pytest.raises(RemoteError, match="insecure protocol http") as refused:
+        asyncio.run(remote.fetch(store.blobs, lambda line: None))
+    assert "from this machine only" in refused.value.hint
+
+
+def test_the_users_own_authority_is_trusted_where_it_was_named(store: Store, tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+
+    async def main() -> None:
+        async with FileServer(CONTENT, tls=authority.server) as server:
+            entry = Entry(ModelName.parse("tiny"), Source("url", server.url))
+            with pytest.raises(RemoteError, match="certificate was not accepted") as refused:
+                await UrlRemote(entry).fetch(store.blobs, lambda line: None)
+            assert "ca_file" in refused.value.hint
+            hosts = Hosts({urlsplit(server.url).netloc: Access(ca_file=str(authority.ca_file))})
+            assert await UrlRemote(entry, hosts=hosts).fetch(store.blobs, lambda line: None) == DIGEST
+
+    asyncio.run(main())

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import platform
 import re
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,10 @@ import msgspec
 from ollamapy import __version__
 from ollamapy.errors import RemoteError
 from ollamapy.names import ModelName
+from ollamapy.remotes.authorities import CA_HINT, certificates
 from ollamapy.remotes.base import is_web_url
 from ollamapy.remotes.hosts import Access
+from ollamapy.remotes.inside import check_redirect
 from ollamapy.remotes.oci.auth import Challenge, Key, check_realm, new_nonce, signed_request
 
 MAX_REDIRECTS = 10
@@ -67,6 +68,8 @@ class Session:
     _key: Key | None = None
     _is_basic: bool = False
     """The registry takes name and password themselves."""
+    _checked: set[str] = field(default_factory=set)
+    """Hosts elsewhere that may be asked."""
 
     @classmethod
     def open(
@@ -162,6 +165,9 @@ class Session:
         *,
         is_ours: bool = False,
     ) -> AsyncIterator[httpx.Response]:
+        if (host := urlsplit(url).netloc) not in {self.host, *self._checked}:
+            await check_redirect(self.base, url)
+            self._checked.add(host)
         sent = dict(headers or {})
         if is_ours and (authorization := self._authorization):
             sent["Authorization"] = authorization
@@ -262,18 +268,11 @@ def _client(access: Access, stall_seconds: float) -> httpx.AsyncClient:
             limits=limits,
             follow_redirects=False,
             proxy=access.proxy or None,
-            verify=_certificates(access.ca_file) if access.ca_file else True,
+            verify=certificates(access.ca_file),
         )
     except (ValueError, ImportError, OSError) as error:
         hint = "see config.yaml, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
         raise RemoteError(f"the proxy or certificate settings do not work: {error}", hint=hint) from error
-
-
-def _certificates(ca_file: str) -> ssl.SSLContext:
-    """The system's authorities, and those of a file."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(Path(ca_file).expanduser())
-    return context
 
 
 class Lost(RemoteError):
@@ -295,8 +294,7 @@ def network_faults() -> Iterator[None]:
         raise Lost("the registry cannot be reached in time") from error
     except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            hint = "SSL_CERT_FILE names a file with your own authority's certificate"
-            raise RemoteError(f"the server's certificate was not accepted: {error}", hint=hint) from error
+            raise RemoteError(f"the server's certificate was not accepted: {error}", hint=CA_HINT) from error
         raise Lost(str(error) or type(error).__name__) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         raise RemoteError(f"the request failed: {error}") from error
