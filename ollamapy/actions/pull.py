@@ -1,15 +1,16 @@
-"""`POST /api/pull`: fetch a model from the remote that has it, and make it one of the store's.
+"""`POST /api/pull`, `POST /api/jobs`: fetch a model from the remote that has it, and make it one of the store's.
 
     find the remote → fetch, shared with others who want the same → check → store the layers → link
 
 Nothing is visible before the manifest is linked, which comes last. A pull that is left half-way leaves no model; what
-came of a file from the web stays, and the next pull goes on from there.
+came of a file from the web stays, and the next pull goes on from there. Every pull is a job.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
+from dataclasses import replace
 
 from ollamapy.actions import recipe as recipes
 from ollamapy.actions.manifest import store_recipe
@@ -22,10 +23,14 @@ from ollamapy.remotes.base import Entry, Remote, Source, verifying
 from ollamapy.remotes.find import find_remote, parse_wanted, parts_of
 from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.hub import files_of, is_hub
+from ollamapy.remotes.job import Job
+from ollamapy.remotes.jobs import Fetching, Lines
 from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
 from ollamapy.remotes.threads import in_thread
+from ollamapy.store.pulled import Pull
 from ollamapy.store.store import Store
+from ollamapy.wire.jobs import ListedJob
 from ollamapy.wire.manifest import encode_manifest
 from ollamapy.wire.native import Progress, PullRequest
 
@@ -33,12 +38,37 @@ log = logging.getLogger(__name__)
 
 
 async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progress, None]:
-    """Fetches the model, a line for each step. The last one to close its generator cancels the transfer.
+    """Fetches the model, a line for each step. Closing the generator ends the job, and transfers that nobody shares.
 
-    Raises InvalidName before the first line; then RemoteError, ModelFileError, StoreError.
+    Raises InvalidName before the first line; then RemoteError, ModelFileError, StoreError; Cancelled when somebody
+    else ended the job.
     """
+    job, work = _job(services, request)
+    async with aclosing(services.jobs.follow(job, work)) as lines:
+        async for line in lines:
+            yield line
+
+
+def begin(services: Services, request: PullRequest) -> ListedJob:
+    """Fetches the model in the background: the job goes on without anybody who waits for it. Raises InvalidName."""
+    job, work = _job(services, request)
+    services.jobs.start(job, work)
+    return services.jobs.listed(job)
+
+
+def _job(services: Services, request: PullRequest) -> tuple[Job, Lines]:
+    """A new job and its work, which has not begun."""
+    if request.limit_rate < 0:
+        raise InvalidInput(f"limit_rate must be bytes a second, 0 for no limit, not {request.limit_rate}")
     wanted = parse_wanted(request.model or request.name, insecure=request.insecure)
+    name = wanted.name if isinstance(wanted, Entry) else wanted
+    job = services.jobs.add(name.short, request.limit_rate)
+    return job, _pull(replace(services, job=job), request, wanted, name)
+
+
+async def _pull(services: Services, request: PullRequest, wanted: ModelName | Entry, name: ModelName) -> Lines:
     hosts = await asyncio.to_thread(Hosts.load, services.settings.config_file)
+    services.transfers.limiter.set(services.settings.limit_rate or hosts.limit_rate)
     yield Progress("pulling manifest")
     if request.from_peer:
         lines = _from_peer(services, request, wanted)
@@ -47,7 +77,16 @@ async def pull(services: Services, request: PullRequest) -> AsyncGenerator[Progr
     async with aclosing(lines):
         async for line in lines:
             yield line
+    await asyncio.to_thread(_note, services.store, request, name)
     yield Progress("success")
+
+
+def _note(store: Store, request: PullRequest, name: ModelName) -> None:
+    """Remembers how the model was pulled; not when somebody has removed it meanwhile."""
+    with suppress(NotFound, StoreError):
+        digest = store.manifests.read(name).digest
+        pull = Pull(request.model or request.name, digest, request.insecure, request.from_peer)
+        store.pulled.note(name, pull, {known.key for known in store.manifests.names()})
 
 
 def _from_anywhere(
@@ -126,13 +165,12 @@ async def _store(
     services: Services, name: ModelName, found: Found, blobs: Sequence[OciBlob | PeeredBlob]
 ) -> AsyncGenerator[Progress, None]:
     """Every blob of the manifest, one after the other; then the manifest, byte for byte."""
+    services.job.tally.expect({str(blob.digest): blob.entry.source.size or 0 for blob in blobs})
     with services.store.holding(blob.digest for blob in blobs):
         for blob in blobs:
-            async with services.transfers.join(blob, services.store.blobs) as transfer:
-                async with aclosing(transfer.progress()) as lines:
-                    async for line in lines:
-                        yield line
-                transfer.result()
+            async with aclosing(_fetching(services, blob).progress()) as lines:
+                async for line in lines:
+                    yield line
         yield verifying()
         yield Progress("writing manifest")
         unused = await in_thread(lambda stop: _link(services.store, name, lambda: found.raw))
@@ -146,11 +184,11 @@ async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGen
     entry, last, digests = remotes[0].entry, None, []
     with ExitStack() as held:
         for remote in remotes:
-            async with services.transfers.join(remote, services.store.blobs) as transfer:
-                async with aclosing(transfer.progress()) as lines:
-                    async for last in lines:
-                        yield last
-                digests.append(transfer.result())
+            fetching = _fetching(services, remote)
+            async with aclosing(fetching.progress()) as lines:
+                async for last in lines:
+                    yield last
+            digests.append(fetching.digest)
             held.enter_context(services.store.holding(digests[-1:]))
     if last != verifying():
         yield verifying()
@@ -161,6 +199,10 @@ async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGen
     log.info("model pulled model=%s source=%s", entry.name, entry.source.kind)
     async for line in _remove(services, unused):
         yield line
+
+
+def _fetching(services: Services, remote: Remote) -> Fetching:
+    return Fetching(services.transfers, remote, services.store.blobs, services.job)
 
 
 async def _remove(services: Services, unused: set[Digest]) -> AsyncGenerator[Progress, None]:

@@ -10,6 +10,8 @@ from ollamapy.actions.templates import Templates
 from ollamapy.pool.pool import Pool
 from ollamapy.remotes.catalogue import Catalogue
 from ollamapy.remotes.discovery import Neighbours
+from ollamapy.remotes.job import Job
+from ollamapy.remotes.jobs import Jobs
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.settings import Settings
 from ollamapy.store.store import Store
@@ -33,5 +35,8 @@ class Services:
     listings: Listings = field(default_factory=Listings)
     neighbours: Neighbours = field(default_factory=Neighbours)
     """Other ollamapys in the network; none unless discovery is on."""
+    jobs: Jobs = field(default_factory=Jobs)
+    job: Job = field(default_factory=Job)
+    """The pull that this is about: how fast it may be, and whether it is paused."""
     client: str = ""
     """Who asks: the address that a request came from. Clients share a busy model evenly."""

@@ -16,7 +16,7 @@ from ollamapy.names import Digest
 from ollamapy.remotes.base import BlobSink, Remote
 from ollamapy.remotes.job import Job, outlived
 from ollamapy.remotes.transfers import Transfers
-from ollamapy.wire.jobs import JobStatus
+from ollamapy.wire.jobs import JobStatus, ListedJob
 from ollamapy.wire.native import Progress
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,11 @@ class Jobs:
         for job in outlived(self._jobs.values(), time.time()):
             del self._jobs[job.id]
         return list(self._jobs.values())
+
+    @staticmethod
+    def listed(job: Job) -> ListedJob:
+        """The job as it is now."""
+        return job.listed(time.monotonic())
 
     def start(self, job: Job, lines: Lines) -> None:
         """Does the work that makes `lines`, whether somebody follows it or not."""

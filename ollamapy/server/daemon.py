@@ -110,6 +110,7 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> int:
             vocabularies=Pool(settings, ENGINES),
         )
         stack.push_async_callback(services.templates.close)
+        stack.push_async_callback(services.jobs.close)
         stack.push_async_callback(services.pool.close)
         stack.push_async_callback(services.vocabularies.close)
         web_runner = runner(build_app(services))

@@ -10,7 +10,8 @@ import pytest
 from ollamapy.errors import Cancelled, NotFound, RemoteError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, pulling
-from ollamapy.remotes.jobs import Fetching, Job, Jobs
+from ollamapy.remotes.job import Job
+from ollamapy.remotes.jobs import Fetching, Jobs
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.store.store import Store
 from ollamapy.wire.native import Progress
