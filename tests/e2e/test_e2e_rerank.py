@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.daemon_process import DaemonProcess
-from fakes.tiny_bert_gguf import ranker
+from fakes.tiny_bert_gguf import ranker, tiny
 
 pytestmark = pytest.mark.weights
 
@@ -59,6 +60,33 @@ def test_only_the_best_are_told_when_that_is_asked_for(daemon: DaemonProcess) ->
 
 def test_a_long_document_is_cut_and_the_answer_says_by_how_much(daemon: DaemonProcess) -> None:
     assert rerank(daemon, documents=["the " * 100])["prompt_dropped_count"] > 0
+
+
+def test_the_form_of_cohere_and_jina_gives_the_same_ranking(daemon: DaemonProcess) -> None:
+    body = {"model": "ranker", "query": "is the sky blue?", "documents": DOCUMENTS, "top_n": 3}
+
+    answer = daemon.request("POST", "/v1/rerank", {**body, "return_documents": True}).json()
+
+    native = rerank(daemon, top_n=3)
+    assert [result["index"] for result in answer["results"]] == [result["index"] for result in native["results"]]
+    assert [result["document"]["text"] for result in answer["results"]] == [
+        DOCUMENTS[result["index"]] for result in answer["results"]
+    ]
+    assert answer["usage"]["total_tokens"] == native["prompt_eval_count"]
+
+
+@pytest.mark.parametrize("path", ["/api/rerank", "/v1/rerank"])
+def test_a_model_that_makes_vectors_cannot_rank(daemon: DaemonProcess, tmp_path: Path, path: str) -> None:
+    data = tiny(tmp_path).read_bytes()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    daemon.client.post(f"/api/blobs/{digest}", content=data)
+    assert daemon.post("/api/create", model="vectors", files={"tiny.gguf": digest}) == {"status": "success"}
+
+    response = daemon.request("POST", path, {"model": "vectors", "query": "q", "documents": ["a"]})
+
+    error = response.json()["error"]
+    message = error if path.startswith("/api") else error["message"]
+    assert (response.status_code, message) == (400, '"vectors" cannot rank documents')
 
 
 def test_a_model_that_ranks_has_no_vectors(daemon: DaemonProcess) -> None:
