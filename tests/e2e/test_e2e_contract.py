@@ -196,3 +196,48 @@ def test_loaded_models_are_listed_by_the_time_they_have_left(shared: DaemonProce
     assert [model["details"].get("context_length") for model in models] == [None, None]
     times = [model["expires_at"] for model in models]
     assert times == sorted(times, reverse=True)
+
+
+# Calls of tools
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+
+
+def written(name: str) -> str:
+    return f'<tool_call>{{"name": "{name}", "arguments": {{"b": 1, "a": 2}}}}</tool_call>'
+
+
+def test_calls_are_whole_numbered_and_in_order_streamed_or_not(shared: DaemonProcess, caller: str) -> None:
+    messages = [{"role": "user", "content": f"See: {written('get_time')}{written('get_weather')}"}]
+    body = {"model": caller, "messages": messages, "tools": [tool("get_time"), tool("get_weather")]}
+    whole = [shared.post("/api/chat", **body)]
+    for parts in (list(shared.stream("/api/chat", **body)), whole):
+        calls = [call for part in parts for call in part["message"].get("tool_calls", [])]
+
+        assert [call["function"]["name"] for call in calls] == ["get_time", "get_weather"]
+        assert [call["function"]["index"] for call in calls] == [0, 1]
+        assert [list(call["function"]["arguments"].items()) for call in calls] == [[("b", 1), ("a", 2)]] * 2
+        assert all(re.fullmatch("call_[a-z0-9]{8}", call["id"]) for call in calls)
+        assert "".join(part["message"]["content"] for part in parts).strip() == "See:"
+        assert all(part["message"]["content"] == "" for part in parts[:-1] if "tool_calls" in part["message"])
+        assert parts[-1]["done_reason"] == "stop"
+
+
+def test_text_that_might_have_been_a_call_is_sent_at_last_and_nothing_is_read_without_tools(
+    shared: DaemonProcess, caller: str
+) -> None:
+    for text, tools in (("is 1 <tool", [tool("get_time")]), (written("get_time"), [])):
+        body = {"model": caller, "messages": [{"role": "user", "content": text}], "tools": tools}
+        parts = list(shared.stream("/api/chat", **body))
+
+        assert "".join(part["message"]["content"] for part in parts) == text
+        assert not any("tool_calls" in part["message"] for part in parts)
+
+
+def test_a_gap_is_filled_without_the_models_system_text_or_messages(shared: DaemonProcess, templated: Any) -> None:
+    stored = [{"role": "user", "content": "stored"}]
+    name = templated("gap", "{{ if .System }}S{{ end }}<{{ .Prompt }}|{{ .Suffix }}>", system="kind", messages=stored)
+
+    assert shared.post("/api/generate", model=name, prompt="a", suffix="b")["response"] == "<a|b>"

@@ -1,6 +1,6 @@
 """When models are loaded, kept and unloaded, as clients see it. Echo loads and steps as slowly as it is told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -28,8 +28,8 @@ def ask(daemon: DaemonProcess, **body: Any) -> httpx.Response:
         return client.post("/api/generate", json={"stream": False, **body})
 
 
-def stream(daemon: DaemonProcess, model: str, prompt: str) -> Iterator[dict[str, Any]]:
-    """A stream that has begun."""
+def stream(daemon: DaemonProcess, model: str, prompt: str) -> Generator[dict[str, Any], None, None]:
+    """A stream that has begun; closing it is the client's leaving."""
     lines = daemon.stream("/api/generate", model=model, prompt=prompt)
     next(lines)
     return lines
@@ -228,6 +228,24 @@ def test_an_unload_is_answered_at_once_and_waits_for_the_stream(start: Start, pu
     assert was_loaded == ["slow:latest"]
     assert (last["done_reason"], last["eval_count"]) == ("stop", 61)  # the end is a token
     wait_until(lambda: daemon.loaded() == [], "the unload")
+
+
+def test_a_request_to_a_model_that_is_to_go_is_answered_and_keeps_it_only_when_it_says_so(
+    start: Start, put_echo: PutEcho
+) -> None:
+    daemon = start()
+    put_echo(daemon, "slow", step_seconds=0.02)
+    for given, is_kept in (({}, False), ({"keep_alive": "9m"}, True)):
+        running = stream(daemon, "slow", "x" * 3000)
+        assert remaining(daemon, "slow:latest") > 4 * MINUTE
+        ask(daemon, model="slow", keep_alive=0)
+        assert ask(daemon, model="slow", prompt="hi", **given).json()["response"] == "hi"
+        running.close()
+
+        if is_kept:
+            assert remaining(daemon, "slow:latest") > 8 * MINUTE
+        else:
+            wait_until(lambda: daemon.loaded() == [], "the unload")
 
 
 def test_a_model_that_was_never_loaded_is_unloaded_without_a_load(start: Start) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class DaemonProcess:
         """The JSON answer to a request that does not stream."""
         return self.request("POST", path, {"stream": False, **body}).json()
 
-    def stream(self, path: str, **body: Any) -> Iterator[dict[str, Any]]:
+    def stream(self, path: str, **body: Any) -> Generator[dict[str, Any], None, None]:
         """The objects of a streamed answer."""
         with self.client.stream("POST", path, json=body) as response:
             for line in response.iter_lines():
