@@ -45,6 +45,11 @@ def available_bytes() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
+def has_room(weight_bytes: int, free_bytes: int) -> bool | None:
+    """Whether weights of this size leave the KV pool its share of the free memory; None for a size of 0, unknown."""
+    return weight_bytes <= free_bytes * (1 - _KV_SHARE) if weight_bytes else None
+
+
 def request_num_ctx(options: Options, shape: ModelShape, settings: Settings) -> int:
     """The context of one request: asked, else the environment's, else 4096; at least 4, at most what was trained.
 

@@ -8,6 +8,7 @@ an extra: without it the error says how to get it. A file that its cache has is 
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from ollamapy.errors import RemoteError, StoreError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, pulling
 from ollamapy.remotes.choose import choose
+from ollamapy.remotes.pace import limits, owed
 from ollamapy.remotes.threads import Stop, in_thread
 
 _HOSTS = frozenset({"hf.co", "huggingface.co"})
+_NAP_SECONDS = 0.1
+"""How soon a download that waits for its turn notices that nobody wants it any more."""
 _INSTALL = "pip install 'ollamapy[hf]' lets the hub be asked itself, with your login for private and gated repositories"
 
 
@@ -36,7 +40,7 @@ async def files_of(name: ModelName, endpoint: str = "") -> "list[HubRemote]":
 
 
 def _files_of(name: ModelName, endpoint: str) -> "list[HubRemote]":
-    with _hub_faults() as hub:
+    with hub_faults() as hub:
         files = hub.HfApi(endpoint=endpoint or None).list_repo_files(name.repository)
     return [HubRemote(name, file, endpoint) for file in choose(files, name.tag)]
 
@@ -58,7 +62,7 @@ class HubRemote:
         return await in_thread(lambda stop: self._fetch(blobs, report, stop))
 
     def _fetch(self, blobs: BlobSink, report: Report, stop: Stop) -> Digest:
-        with _hub_faults() as hub:
+        with hub_faults() as hub:
             bar = _bar(hub, self.entry.source, report, stop)
             path = hub.hf_hub_download(self.name.repository, self.file, endpoint=self.endpoint or None, tqdm_class=bar)
         return self._adopt(Path(path).resolve(), blobs)
@@ -79,7 +83,7 @@ class HubRemote:
 
 
 @contextmanager
-def _hub_faults() -> Iterator[Any]:
+def hub_faults() -> Iterator[Any]:
     """The package, whose errors become RemoteErrors."""
     import httpx
 
@@ -99,6 +103,8 @@ def _hub_faults() -> Iterator[Any]:
 def _bar(hub: Any, source: Source, report: Report, stop: Stop) -> Any:
     """What the package calls while it downloads, in the form that it wants: a progress bar, which shows nothing."""
 
+    limiters = limits.get()
+
     class Bar(hub.utils.tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
@@ -108,5 +114,9 @@ def _bar(hub: Any, source: Source, report: Report, stop: Stop) -> Any:
             stop.check()
             self.done += n or 0
             report(pulling(source, int(self.done), int(self.size)))
+            until = time.monotonic() + owed(int(n or 0), limiters)
+            while (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, _NAP_SECONDS))
+                stop.check()
 
     return Bar

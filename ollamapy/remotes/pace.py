@@ -46,15 +46,15 @@ limits: ContextVar[tuple[Limiter, ...]] = ContextVar("limits", default=())
 
 async def keep(count: int) -> None:
     """Waits as long as reading `count` bytes should have taken."""
-    seconds = owed(count)
+    seconds = owed(count, limits.get())
     if seconds >= _LEAST_PAUSE_SECONDS:
         await asyncio.sleep(seconds)
 
 
-def owed(count: int) -> float:
-    """The seconds that `keep` would wait, for a thread that waits by itself."""
+def owed(count: int, limiters: tuple[Limiter, ...]) -> float:
+    """The seconds for which these limits want a wait, for a thread that waits by itself."""
     now = time.monotonic()
-    return max((limiter.delay(now, count) for limiter in limits.get()), default=0.0)
+    return max((limiter.delay(now, count) for limiter in limiters), default=0.0)
 
 
 def buffer_bytes(most: int) -> int:

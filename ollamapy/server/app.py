@@ -27,6 +27,7 @@ from ollamapy.server import (
     native,
     openai,
     openapi,
+    pulls,
     registry,
     reply,
     stream,
@@ -64,6 +65,7 @@ def build_app(services: Services) -> web.Application:
     infill.add_routes(app.router)
     openapi.add_routes(app.router)
     care.add_routes(app.router)
+    pulls.add_routes(app.router)
     registry.add_routes(app.router)
     return app
 

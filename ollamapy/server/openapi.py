@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from ollamapy import EMULATED_VERSION
-from ollamapy.wire import anthropic, care, infill, native, openai, responses
+from ollamapy.wire import anthropic, care, infill, jobs, native, openai, responses, sources
 
 _LINES, _EVENTS = "application/x-ndjson", "text/event-stream"
 _PAGE = Path(__file__).with_name("docs.html")
@@ -23,13 +23,17 @@ _REF = "#/components/schemas/{name}"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route does; `stream` is the media type of an answer that comes in pieces, `sent` that of a request."""
+    """What a route does.
+
+    `stream` is the media type of an answer that comes in pieces, `sent` that of a request; `query` names parameters.
+    """
 
     summary: str
     takes: type | None = None
     gives: type | None = None
     stream: str = ""
     sent: str = "application/json"
+    query: tuple[str, ...] = ()
 
 
 DESCRIBED: Mapping[tuple[str, str], Operation] = {
@@ -80,6 +84,15 @@ DESCRIBED: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/experimental/model-recommendations"): Operation("None: this is a feature of Ollama's cloud"),
     ("POST", "/api/experimental/web_search"): Operation("Refused: this is a feature of Ollama's cloud"),
     ("POST", "/api/experimental/web_fetch"): Operation("Refused: this is a feature of Ollama's cloud"),
+    ("GET", "/api/jobs"): Operation("Pulls in progress, and those that ended lately", gives=jobs.JobList),
+    ("POST", "/api/jobs"): Operation("Fetch a model in the background", native.PullRequest, jobs.ListedJob),
+    ("POST", "/api/jobs/{id}/pause"): Operation("Let a pull wait: no more bytes come", gives=jobs.ListedJob),
+    ("POST", "/api/jobs/{id}/resume"): Operation("Let a pull go on", gives=jobs.ListedJob),
+    ("DELETE", "/api/jobs/{id}"): Operation(
+        "Cancel a pull, what came stays; forget one that is over", gives=jobs.ListedJob
+    ),
+    ("GET", "/api/outdated"): Operation("Pulled models, compared with where they came from", gives=sources.Outdated),
+    ("GET", "/api/search"): Operation("Models that can be pulled", gives=sources.SearchAnswer, query=("q",)),
     ("POST", "/v1/chat/completions"): Operation(
         "Answer in a chat (OpenAI)", openai.ChatCompletionRequest, openai.ChatCompletion, stream=_EVENTS
     ),
@@ -168,16 +181,20 @@ def _operation(path: str, operation: Operation, schemas: Mapping[type, Any]) -> 
             "default": {"description": "Why there is no answer", "content": error},
         },
     }
-    if names := re.findall(r"{(\w+)}", path):
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    if parameters := [_parameter(name, "path") for name in re.findall(r"{(\w+)}", path)] + [
+        _parameter(name, "query") for name in operation.query
+    ]:
+        described["parameters"] = parameters
     if operation.takes is bytes:
         described["requestBody"] = {"content": {"application/octet-stream": {}}, "required": True}
     elif operation.takes:
         content = {operation.sent: {"schema": schemas[operation.takes]}}
         described["requestBody"] = {"content": content, "required": True}
     return described
+
+
+def _parameter(name: str, place: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
 
 
 def _answer(operation: Operation, schemas: Mapping[type, Any]) -> dict[str, Any]:

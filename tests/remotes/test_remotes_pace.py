@@ -71,18 +71,21 @@ def test_what_is_held_in_memory_is_a_seconds_worth() -> None:
 
 
 def test_tasks_and_threads_of_a_task_share_its_limit_and_others_do_not() -> None:
-    async def main() -> list[float]:
-        token = pace.limits.set((Limiter(rate=1000),))
-        found = [pace.owed(1000), await asyncio.to_thread(pace.owed, 1000), await asyncio.create_task(owed(1000))]
+    async def task() -> object:
+        return pace.limits.get()
+
+    async def main() -> list[object]:
+        token = pace.limits.set(mine)
+        found = [pace.limits.get(), await asyncio.to_thread(pace.limits.get), await asyncio.create_task(task())]
         pace.limits.reset(token)
-        return [*found, pace.owed(1000)]
+        return [*found, pace.limits.get()]
 
-    async def owed(count: int) -> float:
-        return pace.owed(count)
+    mine = (Limiter(rate=1000),)
+    assert asyncio.run(main()) == [mine, mine, mine, ()]
 
-    first, second, third, other = asyncio.run(main())
-    assert first < second < third
-    assert other == 0.0
+
+def test_the_strictest_of_the_limits_that_hold_is_kept() -> None:
+    assert pace.owed(1000, (Limiter(rate=1000), Limiter(), Limiter(rate=500))) == 2.0
 
 
 def test_reading_too_fast_takes_the_time_that_it_should_have_taken() -> None:
