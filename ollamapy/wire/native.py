@@ -393,8 +393,6 @@ class PullRequest(_Request, frozen=True, rename={"as_": "as"}):
     """Another ollamapy, HOST or HOST:PORT, that has the model."""
     limit_rate: int = 0
     """Bytes a second that the pull may bring; 0 is no limit."""
-    limit_rate: int = 0
-    """Bytes a second that the pull may bring; 0 is no limit."""
     as_: str = ""
     """The name for what a URL brings; without it the file gives the name."""
 
