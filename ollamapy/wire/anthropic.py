@@ -119,6 +119,7 @@ class Message(_Answer, frozen=True, kw_only=True):
     stop_reason: str = ""
     usage: Usage
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
 
@@ -161,6 +162,7 @@ class MessageDelta(_Answer, frozen=True, kw_only=True, tag="message_delta"):
     delta: StopReason
     usage: Usage
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
 

@@ -168,6 +168,7 @@ class ChatCompletion(_Answer, frozen=True):
     choices: tuple[Choice, ...]
     usage: Usage
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
@@ -200,6 +201,7 @@ class ChatCompletionChunk(_Answer, frozen=True):
     choices: tuple[ChunkChoice, ...]
     usage: Usage | None = None
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
 
@@ -221,6 +223,7 @@ class Completion(_Answer, frozen=True):
     choices: tuple[TextChoice, ...]
     usage: Usage | None = None
     prompt_dropped_count: int = 0
+    context_dropped_count: int = 0
     thinking_cut: bool = False
     warning: str = ""
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")

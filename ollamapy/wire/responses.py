@@ -160,6 +160,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     safety_identifier: None = None
     prompt_cache_key: None = None
     prompt_dropped_count: int | msgspec.UnsetType = msgspec.UNSET
+    context_dropped_count: int | msgspec.UnsetType = msgspec.UNSET
     thinking_cut: bool | msgspec.UnsetType = msgspec.UNSET
     warning: str | msgspec.UnsetType = msgspec.UNSET
 

@@ -162,10 +162,11 @@ def test_the_real_number_of_tokens_is_said_at_once_when_it_is_known() -> None:
 
 
 def test_what_went_otherwise_is_said_at_the_end() -> None:
-    answers = (said("a", warning="w"), ended(prompt_dropped_count=4, thinking_cut=True))
+    answers = (said("a", warning="w"), ended(prompt_dropped_count=4, context_dropped_count=9, thinking_cut=True))
     delta = events(*answers, envelope=Envelope("msg_7", "m", "no thinking"))[-2]
 
-    assert (delta["prompt_dropped_count"], delta["thinking_cut"], delta["warning"]) == (4, True, "no thinking; w")
+    assert (delta["prompt_dropped_count"], delta["context_dropped_count"]) == (4, 9)
+    assert (delta["thinking_cut"], delta["warning"]) == (True, "no thinking; w")
 
 
 @pytest.mark.parametrize(

@@ -284,10 +284,13 @@ def test_calls_without_text_have_no_message_and_an_empty_answer_has_one() -> Non
 
 
 def test_a_cut_answer_is_completed_and_says_why_it_ended() -> None:
-    found = answered(ended("length", "hi", prompt_dropped_count=4, thinking_cut=True, warning="w"))
+    found = answered(
+        ended("length", "hi", prompt_dropped_count=4, context_dropped_count=9, thinking_cut=True, warning="w")
+    )
 
     assert (found["status"], found["incomplete_details"]) == ("completed", {"reason": "max_output_tokens"})
-    assert (found["prompt_dropped_count"], found["thinking_cut"], found["warning"]) == (4, True, "w")
+    assert (found["prompt_dropped_count"], found["context_dropped_count"]) == (4, 9)
+    assert (found["thinking_cut"], found["warning"]) == (True, "w")
 
 
 def test_the_events_of_a_plain_answer() -> None:

@@ -71,6 +71,22 @@ def test_a_reply_tells_every_token_that_was_dropped(shared: DaemonProcess, templ
     assert (stopped["done_reason"], shifted["prompt_eval_count"]) == ("length", 51)
 
 
+def test_the_other_apis_tell_what_was_dropped_too(shared: DaemonProcess) -> None:
+    messages = [{"role": "user", "content": "ab" * 25}]
+    body = {"model": "echo", "messages": messages, "options": {"num_ctx": 64}}
+    events = [
+        line.removeprefix("data: ")
+        for path in ("/v1/chat/completions", "/v1/messages")
+        for line in shared.request("POST", path, {**body, "max_tokens": 99, "stream": True}).text.splitlines()
+    ]
+    completed = shared.post("/v1/completions", model="echo", prompt="ab" * 25, options={"num_ctx": 64}, max_tokens=99)
+
+    assert shared.post("/v1/chat/completions", **body)["context_dropped_count"] > 0
+    assert shared.post("/v1/messages", **body, max_tokens=99)["context_dropped_count"] > 0
+    assert completed["context_dropped_count"] > 0
+    assert sum('"context_dropped_count":' in event for event in events) == 2
+
+
 # Loading
 
 

@@ -54,6 +54,7 @@ def message_of(envelope: Envelope, answer: ChatResponse) -> Message:
         stop_reason=_stop_reason(answer, bool(said.tool_calls)),
         usage=Usage(answer.prompt_eval_count, answer.eval_count),
         prompt_dropped_count=answer.prompt_dropped_count,
+        context_dropped_count=answer.context_dropped_count,
         thinking_cut=answer.thinking_cut,
         warning=_joined(envelope.warning, answer.warning),
     )
@@ -149,6 +150,7 @@ class MessageStream:
             delta=StopReason(_stop_reason(answer, self._has_called)),
             usage=Usage(answer.prompt_eval_count, answer.eval_count),
             prompt_dropped_count=answer.prompt_dropped_count,
+            context_dropped_count=answer.context_dropped_count,
             thinking_cut=answer.thinking_cut,
             warning=self._warning,
         )

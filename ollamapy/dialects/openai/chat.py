@@ -102,6 +102,7 @@ def completion_of(envelope: Envelope, answers: Sequence[ChatResponse]) -> ChatCo
         choices=tuple(_choice(index, answer) for index, answer in enumerate(answers)),
         usage=usage_of(answers),
         prompt_dropped_count=max(answer.prompt_dropped_count for answer in answers),
+        context_dropped_count=max(answer.context_dropped_count for answer in answers),
         thinking_cut=any(answer.thinking_cut for answer in answers),
         warning="; ".join(answer.warning for answer in answers if answer.warning),
         debug_info=answers[0].debug_info,
@@ -168,7 +169,10 @@ class ChatStream:
         reason = _finish_reason(answer, self._has_called[index])
         choice = ChunkChoice(index=index, delta=Delta(), finish_reason=reason)
         return self._enveloped(
-            (choice,), prompt_dropped_count=answer.prompt_dropped_count, thinking_cut=answer.thinking_cut
+            (choice,),
+            prompt_dropped_count=answer.prompt_dropped_count,
+            context_dropped_count=answer.context_dropped_count,
+            thinking_cut=answer.thinking_cut,
         )
 
     def _enveloped(self, choices: tuple[ChunkChoice, ...], **fields: Any) -> ChatCompletionChunk:

@@ -58,6 +58,7 @@ def completion_of(envelope: Envelope, answers: Sequence[GenerateResponse]) -> Co
         tuple(TextChoice(answer.response, at, answer.done_reason or None) for at, answer in enumerate(answers)),
         usage=usage_of(answers),
         prompt_dropped_count=max(answer.prompt_dropped_count for answer in answers),
+        context_dropped_count=max(answer.context_dropped_count for answer in answers),
         thinking_cut=any(answer.thinking_cut for answer in answers),
         debug_info=answers[0].debug_info,
     )
@@ -82,6 +83,7 @@ class CompletionStream:
             (choice,),
             Usage(),
             prompt_dropped_count=answer.prompt_dropped_count,
+            context_dropped_count=answer.context_dropped_count,
             thinking_cut=answer.thinking_cut,
         )
 

@@ -124,6 +124,7 @@ def finished(envelope: Envelope, end: ChatResponse, output: tuple[Item, ...], wa
         output=output,
         usage=_usage(end),
         prompt_dropped_count=end.prompt_dropped_count or msgspec.UNSET,
+        context_dropped_count=end.context_dropped_count or msgspec.UNSET,
         thinking_cut=end.thinking_cut or msgspec.UNSET,
         warning=warnings or msgspec.UNSET,
     )
