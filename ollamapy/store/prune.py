@@ -58,7 +58,8 @@ def prune(blobs: Blobs, manifests: Manifests, now: float, held: Callable[[], set
     """What a daemon cleans up when it starts, `now` being the Unix time; answers what was removed.
 
     1. nothing at all when a manifest cannot be read: the blobs that it uses are not known
-    2. blobs that no manifest lists and nobody has `held`, and everything else in the folder, when older than an hour
+    2. blobs that no manifest lists and nobody has `held`, and everything else in the folder, when older than an hour;
+       what is unfinished of a blob that is held stays however old the clock says it is
     3. empty folders of manifests
 
     Raises StoreError.
@@ -67,8 +68,9 @@ def prune(blobs: Blobs, manifests: Manifests, now: float, held: Callable[[], set
         if broken := manifests.broken():
             log.warning("pruning skipped reason=%r", broken[0])
             return []
-        used = used_digests(manifests) | held()
+        used, at_work = used_digests(manifests), held()
         unused = [path for path in blobs.files() if blobs.layout.digest_of(path) not in used]
+        unused = [path for path in unused if not is_of(path, at_work)]
         old = [path for path in unused if modified(path) < now - GRACE_SECONDS]
         for path in old:
             _remove(path)
@@ -76,6 +78,11 @@ def prune(blobs: Blobs, manifests: Manifests, now: float, held: Callable[[], set
     if old:
         log.info("pruned files=%d", len(old))
     return old
+
+
+def is_of(path: Path, digests: Iterable[Digest]) -> bool:
+    """True for a blob among `digests` and for what is unfinished of it."""
+    return path.name.startswith(tuple(digest.filename for digest in digests))
 
 
 def modified(path: Path) -> float:

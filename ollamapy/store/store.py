@@ -129,6 +129,10 @@ class Store:
             with self.manifests.lock:
                 self._held -= mine
 
+    def is_held(self, path: Path) -> bool:
+        """True for a blob that somebody works with, and for what is unfinished of it."""
+        return prune.is_of(path, self._held_digests())
+
     def _held_digests(self) -> set[Digest]:
         return set(self._held)
 

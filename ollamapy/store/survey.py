@@ -106,7 +106,7 @@ def _digest(path: Path, on_bytes: Callable[[int], None]) -> Digest:
 def _unused(store: Store, wanted: Wanted, now: float) -> Iterator[Fault]:
     for path in store.blobs.files():
         digest = store.layout.digest_of(path)
-        if digest in wanted or modified(path) >= now - GRACE_SECONDS:
+        if digest in wanted or store.is_held(path) or modified(path) >= now - GRACE_SECONDS:
             continue
         size = path.stat().st_size if path.is_file() else 0
         if digest:

@@ -1,4 +1,8 @@
-"""kill -9 of the daemon at random moments of create, import, gc and delete: nothing is damaged, and all goes on."""
+"""kill -9 of the daemon at random moments of every verb that writes: nothing is damaged, and all goes on.
+
+OLLAMAPY_TEST_KILLS sets the number of moments of each. test_e2e_oci_kills.py kills pulls; the program that is called here
+can do that too, at lines of the code.
+"""
 
 import json
 import os
@@ -9,16 +13,17 @@ from pathlib import Path
 import pytest
 from fakes import daemon_deaths
 
-MOMENTS = 20
+MOMENTS = int(os.environ.get("OLLAMAPY_TEST_KILLS", "20"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["create", "import", "gc", "delete"])
+@pytest.mark.timeout(120 + 10 * MOMENTS)
+@pytest.mark.parametrize("verb", ["create", "import", "gc", "delete", "push"])
 def test_a_killed_daemon_leaves_whole_models_and_the_verb_succeeds_when_called_again(tmp_path: Path, verb: str) -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, daemon_deaths.__file__, verb, str(tmp_path), str(MOMENTS)]
 
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100 + 10 * MOMENTS)
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"deaths": MOMENTS}

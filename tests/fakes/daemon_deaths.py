@@ -1,10 +1,11 @@
 """A program that kills a daemon while it works, again and again, and looks each time at what is left.
 
-    python daemon_deaths.py create|import|gc|delete HOME DEATHS
+    python daemon_deaths.py create|import|gc|delete|pull|push HOME DEATHS
 
 The daemon is a fork of this process, its store a copy of a prepared one. It ends with SIGKILL before a line of the
-store's or the verbs' code that was drawn by lot among all lines that run from the verb's beginning to its end. Then
-fsck must find nothing, every model must be whole, and the verb, called again, must succeed.
+store's, the verbs' or the remotes' code that was drawn by lot among all lines that run from the verb's beginning to its
+end. Then fsck must find nothing, every model must be whole, here and in the registry that the verb is at, and the verb,
+called again, must succeed.
 """
 
 import asyncio
@@ -20,12 +21,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import httpx
+from fakes.faulty_registry import FaultyRegistry
 from fakes.gguf_files import echo_gguf
 from fakes.store_files import digest_of
 
@@ -38,10 +40,15 @@ from ollamapy.settings import Settings
 from ollamapy.store.store import Store
 from ollamapy.store.survey import survey
 
-_CODE = tuple(str(Path(ollamapy.__file__).parent / part) for part in ("store", "actions"))
-_FIRST = {"create": "create.py", "import": "blobs.py", "gc": "usage.py", "delete": "delete.py"}
+_CODE = tuple(str(Path(ollamapy.__file__).parent / part) for part in ("store", "actions", "remotes"))
+_FIRST = {verb: f"{verb}.py" for verb in ("create", "delete", "pull", "push")} | {
+    "import": "blobs.py",
+    "gc": "usage.py",
+}
 """The file of `actions/` in which a verb begins."""
 _OTHER = echo_gguf(context_length=2048)
+_THERE = random.Random(4).randbytes(3 << 20)
+"""The weights of a model that a registry has."""
 _HOUR = 3600
 _UNUSED = "sha256-000000"
 """How the names of the prepared files of no model begin."""
@@ -52,7 +59,8 @@ Verb = Callable[["Fork"], object]
 class Fork:
     """A daemon in a child of this process, which dies before the line `last` counted from the verb's beginning."""
 
-    def __init__(self, home: Path, first: str = "", last: int = 0) -> None:
+    def __init__(self, home: Path, first: str = "", last: int = 0, registry: str = "") -> None:
+        self.registry = registry
         self.lines = mmap.mmap(-1, 8)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -64,7 +72,7 @@ class Fork:
     def _serve(self, home: Path, first: str, last: int) -> None:
         if first:
             self._die_at(f"actions/{first}", last)
-        settings = Settings.from_env({"OLLAMAPY_HOME": str(home), "OLLAMAPY_OFFLINE": "1"})
+        settings = Settings.from_env({"OLLAMAPY_HOME": str(home)})
         with contextlib.suppress(BaseException):
             asyncio.run(daemon.serve(settings, [self.socket]))
         os._exit(0)
@@ -135,6 +143,46 @@ def take_in(archive: bytes) -> Verb:
     return take
 
 
+def pull(fork: Fork) -> None:
+    fork.post("/api/pull", model=f"{fork.registry}/ns/there", insecure=True)
+
+
+def push(fork: Fork) -> None:
+    fork.post("/api/copy", source="two", destination=f"{fork.registry}/ns/sent")
+    fork.post("/api/push", model=f"{fork.registry}/ns/sent", insecure=True)
+
+
+@contextlib.contextmanager
+def registry() -> Iterator[str]:
+    """A registry in a child of this process, which must not have threads when it forks; its address."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        with FaultyRegistry() as there:
+            there.add_model("ns/there", "latest", _THERE, system=b"be here")
+            os.write(writer, there.host.encode())
+            signal.pause()
+    try:
+        yield os.read(reader, 100).decode()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(reader)
+        os.close(writer)
+
+
+def look_there(address: str) -> bool:
+    """Whether the registry has what is pushed to it. Raises unless that is whole."""
+    with httpx.Client(base_url=f"http://{address}/v2/ns/sent", timeout=60) as client:
+        manifest = client.get("/manifests/latest")
+        if manifest.status_code == 404:
+            return False
+        listed = manifest.json()
+        for layer in [listed["config"], *listed["layers"]]:
+            assert digest_of(client.get(f"/blobs/{layer['digest']}").content) == layer["digest"]
+    return True
+
+
 def prepare(home: Path) -> bytes:
     """A store with two models that share weights, and files that nobody uses; an archive of two more."""
     fork = Fork(home)
@@ -186,25 +234,35 @@ def look(home: Path, when: float) -> None:
 def run(verb: str, home: Path, num_deaths: int) -> int:
     """How many of the daemons died."""
     archive = prepare(home / "first")
-    act = {"create": create, "import": take_in(archive), "gc": collect, "delete": delete}[verb]
-    whole = _copy(home, "whole")
-    fork = Fork(whole, _FIRST[verb], 0)
-    act(fork)
-    fork.stop()
+    verbs = {"create": create, "gc": collect, "delete": delete, "pull": pull, "push": push}
+    act = take_in(archive) if verb == "import" else verbs[verb]
+    with registry() as address:
+        fork = Fork(_copy(home, "whole"), _FIRST[verb], 0, address)
+        act(fork)
+        fork.stop()
     chance, deaths = random.Random(7), 0
-    for line in sorted(chance.sample(range(1, fork.num_lines), num_deaths)):
-        copy = _copy(home, "copy")
-        fork = Fork(copy, _FIRST[verb], line)
+    for _ in range(2 * num_deaths):  # not every run has as many lines: threads take turns
+        if deaths < num_deaths:
+            deaths += _dies_at(chance.randrange(1, fork.num_lines), verb, act, _copy(home, "copy"))
+    return deaths
+
+
+def _dies_at(line: int, verb: str, act: Verb, home: Path) -> bool:
+    """Whether a daemon that is to end at `line` does so. Raises unless all goes on after it."""
+    with registry() as address:
+        fork = Fork(home, _FIRST[verb], line, address)
         with contextlib.suppress(httpx.TransportError, Error):
             act(fork)
-        deaths += fork.stop()
-        look(copy, time.time())
-        again = Fork(copy)
+        is_dead = fork.stop()
+        look(home, time.time())
+        look_there(address)
+        again = Fork(home, registry=address)
         with contextlib.suppress(AssertionError) if verb == "delete" else contextlib.nullcontext():
             act(again)  # a second delete finds nothing when the first had come so far
         again.stop()
-        look(copy, time.time() + 2 * _HOUR)
-    return deaths
+        look(home, time.time() + 2 * _HOUR)
+        assert look_there(address) or verb != "push"
+    return is_dead
 
 
 def _copy(home: Path, name: str) -> Path:

@@ -447,6 +447,56 @@ def test_a_disk_without_room_is_noticed_before_the_first_byte(puller: Puller, mo
     assert puller.registry.asked("GET") == []
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_disk_that_is_full_on_the_way_keeps_what_came_and_the_next_pull_goes_on(
+    puller: Puller, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    import errno
+    import os
+
+    left, real, real_one = int(share * len(DATA)), os.pwritev, os.pwrite
+
+    def write(fd: int, pieces: list[bytes], offset: int) -> int:
+        nonlocal left
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        data = b"".join(pieces)[:left]  # a disk takes what still fits
+        left -= len(data)
+        return real(fd, [data], offset)
+
+    def write_one(fd: int, data: bytes, offset: int) -> int:
+        is_state = len(data) < 200  # lies in a block that it has already
+        return real_one(fd, data, offset) if is_state else write(fd, [bytes(data)], offset)
+
+    monkeypatch.setattr(os, "pwritev", write)
+    monkeypatch.setattr(os, "pwrite", write_one)
+    puller.fails("no space left on the disk", StoreError)
+    monkeypatch.undo()
+    here, before = puller.num_here, puller.registry.sent_bytes
+    partial = puller.store.blobs.partial_path(puller.digest.filename).read_bytes()
+    assert sum(found == wanted for found, wanted in zip(partial, DATA, strict=True)) >= here
+
+    puller.pull()
+
+    assert puller.is_whole()
+    assert puller.registry.sent_bytes - before <= len(DATA) - here + 1
+
+
+def test_a_pull_does_not_care_what_time_it_is(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
+    import itertools
+    import time
+
+    jumps = itertools.cycle([0.0, 4_000_000_000.0, 1_700_000_000.0, -5.0])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    puller.registry.token = "secret"
+    puller.registry.fault("GET", BLOB, faults.serve(DATA))
+    puller.registry.fault("GET", BLOB, faults.cut(10_000), times=3)
+
+    puller.pull()
+
+    assert puller.is_whole()
+
+
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
