@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -20,6 +21,8 @@ from ollamapy import EMULATED_VERSION, __version__
 from ollamapy.errors import Busy, Cancelled, Error, InvalidInput, NotFound, Refused, Unreachable, Unsupported
 from ollamapy.names import Digest, ModelName
 from ollamapy.wire import care, native
+from ollamapy.wire.jobs import JobList, ListedJob
+from ollamapy.wire.sources import Outdated, SearchAnswer
 
 T = TypeVar("T", bound=msgspec.Struct)
 Request = msgspec.Struct | Mapping[str, Any]
@@ -124,10 +127,44 @@ class Client:
             pass
 
     def pull(
-        self, model: str, *, insecure: bool = False, from_peer: str = "", as_: str = ""
+        self, model: str, *, insecure: bool = False, from_peer: str = "", as_: str = "", limit_rate: int = 0
     ) -> Iterator[native.Progress]:
-        request = native.PullRequest(model=model, insecure=insecure, from_peer=from_peer, as_=as_)
+        """Closing the iterator stops the pull; what came stays."""
+        request = native.PullRequest(
+            model=model, insecure=insecure, from_peer=from_peer, as_=as_, limit_rate=limit_rate
+        )
         return self._progress("/api/pull", request)
+
+    def begin_pull(
+        self, model: str, *, insecure: bool = False, from_peer: str = "", as_: str = "", limit_rate: int = 0
+    ) -> ListedJob:
+        """A pull in the background, which goes on without us."""
+        request = native.PullRequest(
+            model=model, insecure=insecure, from_peer=from_peer, as_=as_, limit_rate=limit_rate
+        )
+        return self._json("POST", "/api/jobs", ListedJob, request)
+
+    def jobs(self) -> JobList:
+        """The pulls in progress, and those that ended lately."""
+        return self._json("GET", "/api/jobs", JobList)
+
+    def pause_job(self, number: str) -> ListedJob:
+        return self._json("POST", f"/api/jobs/{quote(number, safe='')}/pause", ListedJob)
+
+    def resume_job(self, number: str) -> ListedJob:
+        return self._json("POST", f"/api/jobs/{quote(number, safe='')}/resume", ListedJob)
+
+    def cancel_job(self, number: str) -> ListedJob:
+        """Ends a pull, what came stays; one that is over is forgotten."""
+        return self._json("DELETE", f"/api/jobs/{quote(number, safe='')}", ListedJob)
+
+    def outdated(self) -> Outdated:
+        """Every pulled model, compared with where it came from."""
+        return self._json("GET", "/api/outdated", Outdated)
+
+    def search(self, words: str) -> SearchAnswer:
+        """The models that can be pulled and fit the words."""
+        return self._json("GET", f"/api/search?q={quote(words, safe='')}", SearchAnswer)
 
     def push(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:
         return self._progress("/api/push", native.PushRequest(model=model, insecure=insecure))

@@ -9,6 +9,8 @@
 import asyncio
 import hashlib
 
+import msgspec
+
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, RemoteError
 from ollamapy.names import Digest, ModelName
@@ -33,11 +35,12 @@ async def outdated(services: Services) -> Outdated:
     hosts = await asyncio.to_thread(Hosts.load, services.settings.config_file)
     gate = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def checked(stored: StoredManifest, source: Source | Registry | Error) -> Checked:
+    async def checked(stored: StoredManifest, pull: Pull, source: Source | Registry | Error) -> Checked:
         async with gate:
-            return await _checked(stored, source)
+            found = await _checked(stored, source)
+        return msgspec.structs.replace(found, insecure=pull.insecure, from_peer=pull.from_peer)
 
-    sources = [(stored, _source(services, hosts, pull)) for stored, pull in notes]
+    sources = [(stored, pull, _source(services, hosts, pull)) for stored, pull in notes]
     return Outdated(tuple(await asyncio.gather(*(checked(*known) for known in sources))), num_others)
 
 

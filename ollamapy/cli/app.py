@@ -125,10 +125,10 @@ def serve(
     offline: Annotated[bool, _switch("--offline", "Make no connection to other machines")] = False,
 ) -> int:
     """Start Ollama"""
-    from ollamapy.cli.daemon import serve as serve_forever
+    from ollamapy.server import daemon  # and nothing that only a client needs: it would stay in the daemon's memory
 
     settings = Settings.from_env()
-    return serve_forever(replace(settings, offline=True) if offline else settings)
+    return daemon.run(replace(settings, offline=True) if offline else settings)
 
 
 @app.command(epilog=help_section("create"))
@@ -211,15 +211,51 @@ def stop(model: Model) -> None:
 
 @app.command(epilog=help_section("pull"))
 def pull(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False)],
+    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL...", show_default=False)] = None,
     insecure: Insecure = False,
     from_peer: Annotated[str, _value("--from-peer", "HOST", "Pull from another ollamapy, HOST or HOST:PORT")] = "",
     as_: Annotated[str, _value("--as", "NAME", "The name of the model that a URL brings")] = "",
+    everything: Annotated[bool, _switch("--all", "Pull every pulled model that its source has newer")] = False,
+    limit_rate: Annotated[str, _value("--limit-rate", "RATE", "Bytes a second at most, such as 5MB")] = "0",
+    detach: Annotated[bool, _switch("--detach", "Leave the pull to the daemon, see jobs")] = False,
 ) -> None:
     """Pull a model from a registry"""
-    from ollamapy.cli.models import pull as pull_models
+    from ollamapy.cli import pull as pulls
+    from ollamapy.units import parse_rate
 
-    pull_models(Settings.from_env(), models, insecure, from_peer, as_)
+    flags = pulls.Flags(insecure, from_peer, as_, parse_rate(limit_rate))
+    pulls.pull(Settings.from_env(), models or [], flags, everything=everything, detach=detach)
+
+
+@app.command("jobs", epilog=help_section("jobs"))
+def pull_jobs(
+    action: Annotated[str, typer.Argument(metavar="pause|resume|cancel", show_default=False)] = "",
+    number: Annotated[str, typer.Argument(metavar="ID", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """List the pulls in progress; pause, resume or cancel one"""
+    from ollamapy.cli.jobs import jobs
+
+    jobs(Settings.from_env(), action, number, as_json)
+
+
+@app.command(epilog=help_section("outdated"))
+def outdated(as_json: Json = False) -> None:
+    """List pulled models that their sources have newer"""
+    from ollamapy.cli import sources
+
+    sources.outdated(Settings.from_env(), as_json)
+
+
+@app.command(epilog=help_section("search"))
+def search(
+    words: Annotated[list[str] | None, typer.Argument(metavar="TERM", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Look for models to pull: in the catalogue, and on the Hugging Face hub"""
+    from ollamapy.cli import sources
+
+    sources.search(Settings.from_env(), " ".join(words or []), as_json)
 
 
 @app.command(epilog=help_section("push"))

@@ -1,4 +1,4 @@
-"""The commands that look after models: list, ps, show, pull, push, cp, rm, stop, and `--version`.
+"""The commands that look after models: list, ps, show, push, cp, rm, stop, and `--version`.
 
 Each asks the daemon and prints the answer: results on stdout, talk on stderr. Knows nothing about the disk.
 """
@@ -12,7 +12,7 @@ from ollamapy.cli import progress, render
 from ollamapy.cli import show as pages
 from ollamapy.cli.daemon import connect
 from ollamapy.client import Client
-from ollamapy.errors import Error, InvalidInput, NotFound
+from ollamapy.errors import Error, NotFound
 from ollamapy.names import ModelName
 from ollamapy.settings import Settings
 from ollamapy.wire.native import ListResponse, PsResponse, indented
@@ -66,17 +66,6 @@ def show(settings: Settings, model: str, fields: Sequence[str], is_verbose: bool
         print(pages.one_field(answer, fields[0]), end="")
     else:
         print(pages.page(answer, is_verbose=is_verbose), end="")
-
-
-def pull(settings: Settings, models: Sequence[str], insecure: bool, from_peer: str = "", as_: str = "") -> None:
-    """Fetches each model in turn, with progress on stderr; the first that cannot be fetched ends it."""
-    if as_ and len(models) > 1:
-        raise InvalidInput("--as names one model, found several", hint="pull them one by one")
-    with connect(settings) as client:
-        for model in models:
-            if len(models) > 1:
-                print(f"{model}:", file=sys.stderr)
-            progress.follow(client.pull(model, insecure=insecure, from_peer=from_peer, as_=as_))
 
 
 def push(settings: Settings, model: str, insecure: bool) -> None:

@@ -18,6 +18,9 @@ class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str
     available: str = ""
     reason: str = ""
+    insecure: bool = False
+    from_peer: str = ""
+    """How it was pulled."""
 
 
 class Outdated(msgspec.Struct, frozen=True):
