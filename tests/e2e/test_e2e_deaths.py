@@ -1,7 +1,7 @@
 """kill -9 of the daemon at random moments of every verb that writes: nothing is damaged, and all goes on.
 
-OLLAMAPY_TEST_KILLS sets the number of moments of each. test_e2e_oci_kills.py kills pulls; the program that is called here
-can do that too, at lines of the code.
+OLLAMAPY_TEST_KILLS sets the number of moments of each. test_e2e_oci_kills.py kills pulls while bytes come; the program
+that is called here can kill them too, at lines of the code.
 """
 
 import json
