@@ -19,7 +19,7 @@ from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, LoadFailed, ModelFileError, NotFound, Unsupported
-from ollamapy.modelfile.options import check_options, merge
+from ollamapy.modelfile.options import OPTIONS, check_options, merge
 from ollamapy.names import ModelName
 from ollamapy.pictures import base64_fault, check_image
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
@@ -186,8 +186,14 @@ async def grammar_of(services: Services, request: GenerateRequest | ChatRequest,
 
 
 def options_of(subject: Subject, raw: dict[str, Any]) -> Options:
-    """Defaults, the model's PARAMETERs, the request's options. Raises OptionError."""
-    return merge(subject.model.params, check_options(raw))
+    """Defaults, the model's PARAMETERs, the request's options. Logs what it passes over. Raises OptionError."""
+    options = merge(subject.model.params, check_options(raw))
+    model, trained = subject.model.name, subject.shape.num_ctx_train
+    if unknown := [name for name in raw if name not in OPTIONS]:
+        log.warning("options ignored model=%s names=%.200r", model, unknown)
+    if trained and options.num_ctx and options.num_ctx > trained:
+        log.warning("context capped model=%s num_ctx=%d trained=%d", model, options.num_ctx, trained)
+    return options
 
 
 def demand_of(

@@ -13,7 +13,7 @@ REMOTE = "remote model is unavailable"
 
 
 async def stored_model(services: Services, name: ModelName, remote: str = REMOTE) -> StoredModel:
-    """The model of this name. Raises NotFound with its canonical name, StoreError, Refused for a cloud model."""
+    """The model of this name. Raises NotFound with its canonical name, StoreError, Refused, InvalidInput."""
     try:
         return await asyncio.to_thread(_resolve, services.store, name, remote)
     except NotFound as error:
@@ -21,10 +21,12 @@ async def stored_model(services: Services, name: ModelName, remote: str = REMOTE
 
 
 def _resolve(store: Store, name: ModelName, remote: str) -> StoredModel:
-    """A cloud model is refused before its weights, which it has not, are missed."""
+    """A model of the cloud, or one that makes images, is refused before its weights, which it has not, are missed."""
     config = store.config(store.manifests.read(name))
     if config.remote_host or config.remote_model:
         raise refused(remote)
+    if "image" in config.capabilities:
+        raise InvalidInput("image generation models are not currently supported")
     return store.resolve(name)
 
 

@@ -126,6 +126,22 @@ def test_the_checks_come_in_the_contracts_order(shared: DaemonProcess, tiny: str
         assert ask(shared, "/api/generate", keep_alive=0, **body).json()["done_reason"] == "unload", body
 
 
+def test_what_is_ignored_or_capped_is_logged(shared: DaemonProcess) -> None:
+    options = {"nonsense\n": 1, "num_ctx": 5000}
+
+    assert ask(shared, "/api/generate", prompt="hi", options=options).json()["response"] == "hi"
+    assert "options ignored model=echo:latest names=['nonsense\\n']" in shared.log
+    assert "context capped model=echo:latest num_ctx=5000 trained=4096" in shared.log
+
+
+def test_a_model_that_makes_images_is_refused(shared: DaemonProcess) -> None:
+    shared.post("/api/create", model="painter", info={"capabilities": ["image"]}, **{"from": "echo"})
+    refused = (400, "image generation models are not currently supported")
+
+    assert told(ask(shared, "/api/generate", model="painter", prompt="hi")) == refused
+    assert told(ask(shared, "/api/chat", model="painter", messages=HI)) == refused
+
+
 def test_older_names_and_other_cases_of_fields_do_as_well(shared: DaemonProcess) -> None:
     assert shared.post("/api/create", name="aliased", **{"from": "echo"}) == {"status": "success"}
     assert shared.post("/api/show", name="aliased")["details"]["family"] == "echo"
