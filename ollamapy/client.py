@@ -166,8 +166,8 @@ class Client:
         """The models that can be pulled and fit the words."""
         return self._json("GET", f"/api/search?q={quote(words, safe='')}", SearchAnswer)
 
-    def push(self, model: str, *, insecure: bool = False) -> Iterator[native.Progress]:
-        return self._progress("/api/push", native.PushRequest(model=model, insecure=insecure))
+    def push(self, model: str, *, insecure: bool = False, format: str = "") -> Iterator[native.Progress]:
+        return self._progress("/api/push", native.PushRequest(model=model, insecure=insecure, format=format))
 
     def create(self, request: Request) -> Iterator[native.Progress]:
         return self._progress("/api/create", request)

@@ -6,15 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from ollamapy.errors import TemplateError
 from ollamapy.modelfile import choice, gochat
 from ollamapy.modelfile.gochat import GoTemplate
 from ollamapy.pool.memory import ModelShape
 from ollamapy.settings import Settings
 from ollamapy.store.store import StoredModel
+from ollamapy.units import format_count
 from ollamapy.weights.capabilities import capabilities, jinja_capabilities, jinja_has_round_trip, jinja_text
 from ollamapy.weights.gguf import GgufFile, inspect
 from ollamapy.weights.shards import joined
+from ollamapy.wire.artefact import OTHERS
+from ollamapy.wire.manifest import Config
 
 _MAX_HEADERS = 256
 
@@ -27,7 +32,10 @@ class Headers:
 
     async def weights(self, model: StoredModel) -> GgufFile:
         """The header of a model's weights, as if they were one file. Raises ModelFileError."""
-        return joined([await self.read(path) for path in model.weight_paths])
+        file = joined([await self.read(path) for path in model.weight_paths])
+        if model.jinja is None:
+            return file
+        return replace(file, metadata={**file.metadata, "tokenizer.chat_template": model.jinja})
 
     async def read(self, path: Path) -> GgufFile:
         """The header of the blob at `path`, its arrays unread. Raises ModelFileError."""
@@ -83,7 +91,26 @@ async def describe(services: _Describes, model: StoredModel) -> Subject:
         jinja_renders=renders == "jinja",
     )
     shape = replace(shape_of(file), sees_images="vision" in found)
-    return Subject(model, file, found, shape, renders, go, fault)
+    return Subject(_filled(model, file), file, found, shape, renders, go, fault)
+
+
+def _filled(model: StoredModel, file: GgufFile) -> StoredModel:
+    """With what the config of another program leaves out, from the weights."""
+    layer = model.manifest.manifest.config
+    if layer is None or not layer.media_type.startswith(OTHERS):
+        return model
+    return replace(model, config=_with_header(model.config, file))
+
+
+def _with_header(config: Config, file: GgufFile) -> Config:
+    return msgspec.structs.replace(
+        config,
+        model_format=config.model_format or "gguf",
+        model_family=config.model_family or file.architecture,
+        model_families=config.model_families or (file.architecture,),
+        model_type=config.model_type or format_count(file.parameter_count),
+        file_type=config.file_type or file.file_type,
+    )
 
 
 def _read_go(text: str | None) -> tuple[GoTemplate | None, TemplateError | None]:

@@ -71,7 +71,7 @@ def _found(store: Store, manifest: StoredManifest) -> _Found:
 
 
 def _listed(found: _Found, subject: Subject | None) -> ListedModel:
-    manifest, config = found.manifest, found.config
+    manifest, config = found.manifest, subject.model.config if subject else found.config
     details = lookup.details_of(config, lookup.parent_of(manifest.manifest))
     return ListedModel(
         name=manifest.name.short,

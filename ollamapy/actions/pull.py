@@ -9,8 +9,10 @@ came of a file from the web stays, and the next pull goes on from there. Every p
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import ExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from ollamapy.actions import recipe as recipes
 from ollamapy.actions.manifest import store_recipe
@@ -27,9 +29,11 @@ from ollamapy.remotes.job import Job
 from ollamapy.remotes.jobs import Fetching, Lines
 from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
-from ollamapy.remotes.threads import in_thread
+from ollamapy.remotes.threads import Stop, in_thread
+from ollamapy.remotes.unpack import unpack
 from ollamapy.store.pulled import Pull
 from ollamapy.store.store import Store
+from ollamapy.wire.artefact import is_archive
 from ollamapy.wire.jobs import ListedJob
 from ollamapy.wire.manifest import encode_manifest
 from ollamapy.wire.native import Progress, PullRequest
@@ -147,7 +151,11 @@ async def _from_registry(services: Services, registry: Registry, peers: Peers) -
         source, found = answer
         yield _said_by(source)
     blobs = [PeeredBlob(blob, peers) for blob in source.blobs(found)]
-    async for line in _store(services, registry.name, found, blobs):
+    if registry.name.scheme == "oci" and not found.manifest.of_kind("model"):
+        lines = _from_archives(services, registry.name, found, blobs)
+    else:
+        lines = _store(services, registry.name, found, blobs)
+    async for line in lines:
         yield line
 
 
@@ -184,6 +192,41 @@ async def _store(
         yield line
 
 
+async def _from_archives(
+    services: Services, name: ModelName, found: Found, blobs: Sequence[PeeredBlob]
+) -> AsyncGenerator[Progress, None]:
+    """The GGUF files of an image's layers, which are archives; and the model that `create` makes of them."""
+    archives = [blob for blob in blobs if is_archive(blob.blob.layer.media_type)]
+    if not archives:
+        kinds = ", ".join(dict.fromkeys(layer.media_type for layer in found.manifest.layers)) or "nothing"
+        raise RemoteError(f"{name} has no GGUF file", hint=f"it has {kinds}")
+    files: list[tuple[str, Digest]] = []
+    fetched: list[Digest] = []
+    async with AsyncExitStack() as held:
+        held.push_async_callback(in_thread, lambda stop: services.store.remove_unused(fetched))
+        held.enter_context(services.store.holding([blob.digest for blob in archives]))
+        for blob in archives:
+            async with aclosing(_fetching(services, blob).progress()) as lines:
+                async for line in lines:
+                    yield line
+        fetched += [blob.digest for blob in archives]
+        yield Progress("unpacking")
+        for digest in fetched:
+            found_here = await in_thread(partial(_unpacked, services.store, services.store.blobs.path(digest)))
+            held.enter_context(services.store.holding([digest for _, digest in found_here]))
+            files += found_here
+    if not files:
+        raise RemoteError(f"{name} has no GGUF file in its archives")
+    sources = [Source("oci", file) for file, _ in files]
+    async with aclosing(_made(services, name, sources, [digest for _, digest in files])) as lines:
+        async for line in lines:
+            yield line
+
+
+def _unpacked(store: Store, path: Path, stop: Stop) -> list[tuple[str, Digest]]:
+    return unpack(path, store.blobs, stop)
+
+
 async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGenerator[Progress, None]:
     """One file, or all parts of a model one after the other, and the model that `create` makes of them."""
     entry, last, digests = remotes[0].entry, None, []
@@ -199,11 +242,20 @@ async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGen
             held.enter_context(services.store.holding(digests[-1:]))
     if last != verifying():
         yield verifying()
-    recipe = await _checked(services, [remote.entry.source for remote in remotes], digests)
+    sources = [remote.entry.source for remote in remotes]
+    async with aclosing(_made(services, entry.name, sources, digests)) as lines:
+        async for line in lines:
+            yield line
 
+
+async def _made(
+    services: Services, name: ModelName, sources: Sequence[Source], digests: Sequence[Digest]
+) -> AsyncGenerator[Progress, None]:
+    """The model that files make, which are blobs now."""
+    recipe = await _checked(services, sources, digests)
     yield Progress("writing manifest")
-    unused = await in_thread(lambda stop: _link(services.store, entry.name, lambda: _stored(services.store, recipe)))
-    log.info("model pulled model=%s source=%s", entry.name, entry.source.kind)
+    unused = await in_thread(lambda stop: _link(services.store, name, lambda: _stored(services.store, recipe)))
+    log.info("model pulled model=%s source=%s", name, sources[0].kind)
     async for line in _remove(services, unused):
         yield line
 

@@ -27,6 +27,7 @@ async def show(services: Services, request: ShowRequest, *, basename: str = "") 
     """
     model = await lookup.stored_model(services, _name(request.model or request.name), _REMOTE)
     subject = await describe(services, model)
+    model = subject.model
     parts = [await _header(services, path, verbose=request.verbose) for path in model.weight_paths]
     file = joined(parts)
     info = model_info(file) | ({"general.basename": basename} if basename else {})

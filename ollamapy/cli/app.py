@@ -125,10 +125,10 @@ def serve(
     offline: Annotated[bool, _switch("--offline", "Make no connection to other machines")] = False,
 ) -> int:
     """Start Ollama"""
-    from ollamapy.server import daemon  # and nothing that only a client needs: it would stay in the daemon's memory
+    from ollamapy.cli.serve import serve as serve_forever
 
     settings = Settings.from_env()
-    return daemon.run(replace(settings, offline=True) if offline else settings)
+    return serve_forever(replace(settings, offline=True) if offline else settings)
 
 
 @app.command(epilog=help_section("create"))
@@ -259,11 +259,15 @@ def search(
 
 
 @app.command(epilog=help_section("push"))
-def push(model: Model, insecure: Insecure = False) -> None:
+def push(
+    model: Model,
+    insecure: Insecure = False,
+    format: Annotated[str, _value("--format", "FORMAT", "docker writes Docker's model artefact")] = "",
+) -> None:
     """Push a model to a registry"""
     from ollamapy.cli.models import push as push_model
 
-    push_model(Settings.from_env(), model, insecure)
+    push_model(Settings.from_env(), model, insecure, format)
 
 
 @app.command("list", epilog=help_section("list"))

@@ -68,11 +68,11 @@ def show(settings: Settings, model: str, fields: Sequence[str], is_verbose: bool
         print(pages.page(answer, is_verbose=is_verbose), end="")
 
 
-def push(settings: Settings, model: str, insecure: bool) -> None:
+def push(settings: Settings, model: str, insecure: bool, format: str = "") -> None:
     """Brings a model to its registry, with progress on stderr, and says where it is."""
     with connect(settings) as client:
         try:
-            progress.follow(client.push(model, insecure=insecure))
+            progress.follow(client.push(model, insecure=insecure, format=format))
         except Error as error:
             if "access denied" in error.message or "unauthorized" in error.message:
                 raise Error(_NOT_YOURS, hint=error.hint) from error

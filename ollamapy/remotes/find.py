@@ -4,8 +4,9 @@ Owns the reading of what people type after `pull`. Only decides: never opens a f
 
     1  an http(s) URL whose path ends in .gguf     that file, named after it
     2  a model name that the catalogue knows       the entry's source
-    3  any other model name                        the registry that its host names; offline, "file does not exist"
-    4  anything else, local paths among it         "invalid model name"
+    3  oci://host/namespace/model[:tag]            the artefact in that registry, whoever made it
+    4  any other model name                        the registry that its host names; offline, "file does not exist"
+    5  anything else, local paths among it         "invalid model name"
 
 A path is not a name here, because whoever reaches the daemon's port could then ask it for files of this machine.
 """
@@ -107,6 +108,8 @@ def _name(text: str) -> ModelName:
     try:
         return ModelName.parse_local(text)
     except InvalidName as error:
+        if text.startswith("oci://"):
+            raise InvalidName(error.message, hint="wanted oci://HOST/NAMESPACE/MODEL[:TAG]") from error
         looks_local = text.startswith(("/", ".", "~", "file:")) or "\\" in text or text.lower().endswith(".gguf")
         raise InvalidName(error.message, hint=_FILE_HINT if looks_local else error.hint) from error
 

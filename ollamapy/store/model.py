@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,8 @@ class StoredModel:
     licenses: tuple[str, ...]
     weight_paths: tuple[Path, ...]
     """All files of the weights in order: several when the model is split."""
+    jinja: str | None = None
+    """A chat template that takes the place of the weights' own."""
 
     @property
     def model_path(self) -> Path:
@@ -70,6 +73,7 @@ def load_model(stored: StoredManifest, blobs: Blobs) -> StoredModel:
         messages=reader.json("messages", decode_messages) or (),
         licenses=reader.texts("license"),
         weight_paths=reader.weight_paths(),
+        jinja=reader.text("jinja"),
     )
 
 
@@ -78,7 +82,7 @@ def load_config(stored: StoredManifest, blobs: Blobs) -> Config:
     layer = stored.manifest.config
     if layer is None or not layer.digest:
         return Config()
-    return _LayerReader(stored, blobs).decoded(layer, "config", decode_config)
+    return _LayerReader(stored, blobs).decoded(layer, "config", partial(decode_config, media_type=layer.media_type))
 
 
 @dataclass(frozen=True, slots=True)

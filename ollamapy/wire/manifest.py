@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ollamapy.errors import InvalidInput
+from ollamapy.wire.artefact import DOCKER_CONFIG, OTHERS, docker_fields, kind_of
 from ollamapy.wire.shards import Shard
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -34,7 +35,9 @@ class Layer(msgspec.Struct, frozen=True, rename={"media_type": "mediaType", "sou
 
     @property
     def kind(self) -> str:
-        """`model`, `template` (also the old `prompt`), `params` …; the whole media type when it is not Ollama's."""
+        """`model`, `template` (also the old `prompt`), `params` …; the whole media type when nobody knows it."""
+        if not self.media_type.startswith(_LAYER):
+            return kind_of(self.media_type, self.title) or self.media_type
         kind = self.media_type.removeprefix(_LAYER)
         return "template" if kind == "prompt" else kind
 
@@ -129,11 +132,25 @@ def decode_manifest(data: bytes) -> Manifest:
     return manifest
 
 
-def decode_config(data: bytes) -> Config:
-    """The config in `data`; unknown keys are ignored, null is empty. Raises InvalidInput."""
+def decode_config(data: bytes, media_type: str = CONFIG_TYPE) -> Config:
+    """The config in `data`; unknown keys are ignored, null is empty. Raises InvalidInput.
+
+    That of another program's artefact says what a Docker model's says, or nothing.
+    """
+    if media_type == DOCKER_CONFIG:
+        return _decode_docker(data)
+    if media_type.startswith(OTHERS):
+        return Config()
     fields = {key: value for key, value in _decode(data, dict[str, Any]).items() if value is not None}
     config: Config = _decode(msgspec.json.encode(fields), Config)
     return config
+
+
+def _decode_docker(data: bytes) -> Config:
+    try:
+        return Config(**docker_fields(data))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(str(error)) from error
 
 
 def decode_params(data: bytes) -> dict[str, Any]:

@@ -402,6 +402,8 @@ class PushRequest(_Request, frozen=True):
     name: str = ""
     insecure: bool = False
     stream: bool = True
+    format: str = ""
+    """`docker` writes Docker's model artefact instead of Ollama's manifest."""
 
 
 class Progress(_Response, frozen=True):

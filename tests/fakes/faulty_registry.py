@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import select
+import ssl
 import threading
 import time
 from collections import Counter
@@ -228,11 +229,14 @@ class FaultyRegistry:
     upload_to: str = ""
     """Origin that takes the parts of uploads in its place: a PATCH is redirected there."""
     uploads: dict[str, bytearray] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
     _switches: list[_Switch] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _handler(self))
+        if self.tls:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
@@ -249,7 +253,7 @@ class FaultyRegistry:
 
     @property
     def origin(self) -> str:
-        return f"http://{self.host}"
+        return f"{'https' if self.tls else 'http'}://{self.host}"
 
     # What it has
 

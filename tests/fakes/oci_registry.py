@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from fakes.daemon_process import wait_until
 from fakes.store_files import CONFIG, CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CACHE = Path.home() / ".cache" / "ollamapy" / "test-oracles" / "docker-registry"
 
 
@@ -73,6 +74,24 @@ class Registry:
             path = f"/v2/{repository}/manifests/{tag}"
             raw = json.dumps(manifest).encode()
             client.put(path, content=raw, headers={"Content-Type": MANIFEST_TYPE}).raise_for_status()
+        return manifest
+
+    def push_artefact(
+        self, repository: str, tag: str, config: tuple[str, bytes], layers: Iterable[tuple[str, bytes, str]]
+    ) -> dict[str, Any]:
+        """Uploads what another program made: media types and bytes, and a file name for each layer or "".
+
+        Answers the manifest.
+        """
+        listed = []
+        for media_type, data, title in layers:
+            named = {"annotations": {"org.opencontainers.image.title": title}} if title else {}
+            listed.append(self._blob(repository, media_type, data) | named)
+        manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": self._blob(repository, *config)}
+        manifest["layers"] = listed
+        with self.client as client:
+            path, raw = f"/v2/{repository}/manifests/{tag}", json.dumps(manifest).encode()
+            client.put(path, content=raw, headers={"Content-Type": OCI_MANIFEST}).raise_for_status()
         return manifest
 
     def _blob(self, repository: str, media_type: str, data: bytes) -> dict[str, Any]:

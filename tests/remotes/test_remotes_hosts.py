@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes import faulty_registry as faults
+from fakes.authority import make_authority
 from fakes.faulty_registry import FOR_EVER, FaultyRegistry
 
 from ollamapy.errors import InvalidInput, RemoteError
@@ -187,3 +188,58 @@ def test_a_proxy_carries_every_request(store: Store, registry: FaultyRegistry, e
     with pytest.raises(RemoteError, match="403: not through me"):
         pull(store, registry, Access(proxy=elsewhere.origin))
     assert registry.requests == []
+
+
+def test_a_registry_of_artefacts_may_name_any_host_for_its_tokens_and_nothing_secret_goes_there(
+    store: Store, registry: FaultyRegistry, elsewhere: FaultyRegistry
+) -> None:
+    registry.token = elsewhere.token = "theirs"
+    registry.realm = f"{elsewhere.origin}/token"
+    remote = Registry(ModelName.parse(f"oci://{registry.host}/ns/m"), Path("/no/key"), insecure=True)
+
+    async def fetch() -> None:
+        for blob in remote.blobs(await remote.fetch_manifest()):
+            await blob.fetch(store.blobs, lambda line: None)
+
+    asyncio.run(fetch())
+
+    assert len(store.blobs.digests()) == 2
+    (asked, *_) = elsewhere.asked("GET", "/token")
+    assert "authorization" not in asked.headers
+    assert "nonce" not in asked.path
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("oci://docker.io/ai/m", "https://registry-1.docker.io"),
+        ("oci://ghcr.io/org/m:v1", "https://ghcr.io"),
+        ("ghcr.io/org/m:v1", "https://ghcr.io"),
+    ],
+)
+def test_an_artefacts_registry_is_asked_where_it_is(name: str, base: str) -> None:
+    session = Registry(ModelName.parse(name), Path("/no/key")).open()
+
+    assert session.base == base
+    asyncio.run(session.client.aclose())
+
+
+def test_the_users_own_authority_is_trusted_for_its_registry_alone(store: Store, tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    with FaultyRegistry(tls=authority.server) as registry:
+        registry.add_model("ns/m", "latest", WEIGHTS)
+        (tmp_path / "config.yaml").write_text(f"registries: {{'{registry.host}': {{ca_file: {authority.ca_file}}}}}")
+        hosts = Hosts.load(tmp_path / "config.yaml")
+        name = ModelName.parse(f"{registry.host}/ns/m")
+
+        async def fetch(hosts: Hosts) -> None:
+            remote = Registry(name, Path("/no/key"), hosts=hosts)
+            for blob in remote.blobs(await remote.fetch_manifest()):
+                await blob.fetch(store.blobs, lambda line: None)
+
+        with pytest.raises(RemoteError, match="certificate was not accepted") as refused:
+            asyncio.run(fetch(Hosts()))
+        assert "ca_file" in refused.value.hint
+        asyncio.run(fetch(hosts))
+
+    assert len(store.blobs.digests()) == 2

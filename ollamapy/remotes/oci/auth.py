@@ -38,6 +38,15 @@ class Challenge:
         found = dict(_PARAMETER.findall(header))
         return cls(found.get("realm", ""), found.get("service", ""), found.get("scope", ""))
 
+    @property
+    def plain_url(self) -> str:
+        """Where anybody asks for the token."""
+        parts = urlsplit(self.realm)
+        query = [*parse_qsl(parts.query, keep_blank_values=True)]
+        query += [("service", self.service)] if self.service else []
+        query += [("scope", scope) for scope in self.scope.split(" ") if scope]
+        return urlunsplit(parts._replace(query=urlencode(query)))
+
     def url(self, now: float, nonce: str) -> str:
         """Where to ask for the token; `now` is the Unix time."""
         parts = urlsplit(self.realm)

@@ -18,6 +18,7 @@ from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
 from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.threads import in_thread
+from ollamapy.wire.artefact import INDEXES, OCI_MANIFEST, choose_platform
 from ollamapy.wire.manifest import MANIFEST_TYPE, Layer, Manifest, decode_manifest
 
 if TYPE_CHECKING:
@@ -70,15 +71,22 @@ class Registry:
         return await _first_of(self.places, lambda place: place._fetch_manifest())
 
     async def _fetch_manifest(self) -> Found:
-        path = f"/v2/{self.name.repository}/manifests/{self.name.tag}"
         async with self.open() as session:
             try:
-                raw = await session.get(path, {"Accept": MANIFEST_TYPE}, MAX_MANIFEST_BYTES)
+                raw = await self._manifest(session, self.name.tag)
                 manifest = decode_manifest(raw)
+                if manifest.media_type in INDEXES:
+                    raw = await self._manifest(session, choose_platform(raw))
+                    manifest = decode_manifest(raw)
             except (RemoteError, InvalidInput) as error:
                 raise RemoteError(f"pull model manifest: {error.message}", hint=error.hint) from error
             self._check(manifest)
             return Found(raw, manifest, session.token, self.name.host)
+
+    async def _manifest(self, session: "Session", reference: str) -> bytes:
+        accepted = ", ".join((OCI_MANIFEST, MANIFEST_TYPE, *INDEXES)) if session.is_oci else MANIFEST_TYPE
+        path = f"/v2/{self.name.repository}/manifests/{reference}"
+        return await session.get(path, {"Accept": accepted}, MAX_MANIFEST_BYTES)
 
     async def put_manifest(self, raw: bytes, media_type: str) -> None:
         """Makes the manifest, whose blobs the registry has, the one of the name. Raises RemoteError."""

@@ -27,6 +27,8 @@ from ollamapy.remotes.hosts import Access
 from ollamapy.remotes.inside import check_redirect
 from ollamapy.remotes.oci.auth import Challenge, Key, check_realm, new_nonce, signed_request
 
+_API_HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+"""Where the registry is that people call otherwise."""
 MAX_REDIRECTS = 10
 MAX_ERROR_BYTES = 4096
 MAX_TOKEN_BYTES = 64 << 10
@@ -65,6 +67,8 @@ class Session:
     client: httpx.AsyncClient
     token: str = ""
     access: Access = field(default_factory=Access)
+    is_oci: bool = False
+    """Tokens are given to anybody who asks, or for a password: nobody knows our keys."""
     _key: Key | None = None
     _is_basic: bool = False
     """The registry takes name and password themselves."""
@@ -86,9 +90,11 @@ class Session:
         insecure = insecure or access.insecure
         if name.scheme == "http" and not insecure:
             raise RemoteError("insecure protocol http", hint="--insecure allows plain http")
-        scheme = "http" if insecure else name.scheme
+        is_oci = name.scheme == "oci"
+        scheme = "http" if insecure else "https" if is_oci else name.scheme
         client = _client(access, stall_seconds)
-        return cls(f"{scheme}://{name.host}", key_file, client, access.token, access)
+        host = _API_HOSTS.get(name.host.lower(), name.host)
+        return cls(f"{scheme}://{host}", key_file, client, access.token, access, is_oci)
 
     async def __aenter__(self) -> "Session":
         return self
@@ -201,11 +207,16 @@ class Session:
         self.token = await self._fetch_token(challenge)
 
     async def _fetch_token(self, challenge: Challenge) -> str:
-        """By name and password, at the host that the user named too; else signed, at the registry's own."""
+        """By name and password, at the host that the user named too; else signed, at the registry's own.
+
+        A registry of artefacts gives tokens to anybody, wherever it says: nothing secret goes there.
+        """
         if self.access.username:
             if urlsplit(challenge.realm).netloc != self.access.token_host:
                 check_realm(challenge, self.host)
             url, headers = challenge.url(time.time(), new_nonce()), {"Authorization": self._basic}
+        elif self.is_oci:
+            url, headers = challenge.plain_url, {}
         else:
             self._key = self._key or Key.load(self.key_file)
             url, headers = signed_request(challenge, self.host, self._key)
