@@ -1,4 +1,4 @@
-"""Being the daemon, and reaching one: `serve` runs it here, `connect` finds it and starts one when none answers.
+"""Reaching the daemon: `connect` finds it and starts one when none answers.
 
 Never speaks to a daemon beyond its heartbeat.
 """
@@ -19,13 +19,6 @@ START_SECONDS = 30.0
 POLL_SECONDS = 0.05
 SHOWN_LOG_LINES = 5
 PORT_IN_USE = "address already in use"
-
-
-def serve(settings: Settings) -> int:
-    """Runs the daemon until it is told to stop; its exit code. Raises Error when its port or store is taken."""
-    from ollamapy.server import daemon
-
-    return daemon.run(settings)
 
 
 def connect(settings: Settings) -> Client:
