@@ -19,8 +19,10 @@ from ollamapy.runner.sequence import Sequence
 from ollamapy.runner.speculate import MOST_SEQUENCES
 from ollamapy.wire.runner import Load
 
-_LEAST_SURE = 0.6
-"""How likely the draft model must think a token for it to be guessed: a wrong one costs a row of the large model."""
+_LEAST_SURE = 0.4
+"""How likely the draft model must think all tokens up to one: a wrong one costs a row of the large model."""
+_ENDS = (0, 3)
+"""Tokens after which a draft may end early: with the one before, rows come in fours, as matrix kernels take them."""
 _MOST_AT_ONCE = 128
 """Tokens of a sequence that are computed in one step, so that a long prompt holds up no stream for long."""
 _LEAST_SHARED = 16
@@ -161,6 +163,7 @@ class Draft:
     def _continued(self, chunks: list[Chunk], places: dict[int, Sequence], limit: int) -> dict[int, list[int]]:
         """Computes the chunks, and then token by token as long as the draft model is sure."""
         drafts: dict[int, list[int]] = {}
+        sure = dict.fromkeys(places, 1.0)
         while chunks:
             if not self._decode(chunks):
                 return {}
@@ -170,7 +173,9 @@ class Draft:
                 sequence = places[end.slot]
                 draft = drafts.setdefault(sequence.id, [])
                 token, probability = self._model.likeliest(row)
-                if probability < _LEAST_SURE or token >= self._num_words or self._model.is_end(token):
+                sure[end.slot] *= probability
+                is_doubtful = len(draft) in _ENDS and sure[end.slot] < _LEAST_SURE
+                if is_doubtful or token >= self._num_words or self._model.is_end(token):
                     continue
                 draft.append(token)
                 if len(draft) < sequence.num_draftable(limit):

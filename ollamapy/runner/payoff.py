@@ -56,7 +56,7 @@ class Payoff:
                 self._begin(_Turn.DRAFTS, _NUM_USED)
             case _Turn.COMPARISON:
                 self._begin(_Turn.REST, self._rest)
-                self._rest = min(2 * self._rest, _LAST_REST)
+                self._rest = min(4 * self._rest, _LAST_REST)
             case _Turn.REST:
                 self._begin(_Turn.DRAFTS, _NUM_TRIED)
 
