@@ -92,6 +92,15 @@ def test_langchain_tells_thinking_apart(shared: DaemonProcess, thinker: str) -> 
     assert (answer.content, answer.additional_kwargs["reasoning_content"]) == ("four", "hm")
 
 
+@pytest.mark.client("langchain-ollama", "errors")
+def test_langchain_raises_errors(shared: DaemonProcess) -> None:
+    import ollama
+    from langchain_ollama import ChatOllama
+
+    with pytest.raises(ollama.ResponseError, match="model 'nope' not found"):
+        ChatOllama(model="nope", base_url=shared.url).invoke("hello")
+
+
 @pytest.mark.weights
 @pytest.mark.client("langchain-ollama", "structured output")
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
@@ -141,6 +150,20 @@ def test_llama_index_calls_a_tool(shared: DaemonProcess, caller: str) -> None:
     assert answer.response == "sunny in Paris"
 
 
+@pytest.mark.client("llama-index", "thinking", "errors")
+def test_llama_index_tells_thinking_apart_and_raises_errors(shared: DaemonProcess, thinker: str) -> None:
+    import ollama
+    from llama_index.core.llms import ChatMessage
+    from llama_index.llms.ollama import Ollama
+
+    model = Ollama(model=thinker, base_url=shared.url, thinking=True)
+    answer = model.chat([ChatMessage(role="user", content="<think>hm</think>four")])
+
+    assert [getattr(block, "content", None) or block.text for block in answer.message.blocks] == ["hm", "four"]
+    with pytest.raises(ollama.ResponseError, match="model 'nope:latest' not found"):
+        Ollama(model="nope", base_url=shared.url).complete("hello")
+
+
 @pytest.mark.weights
 @pytest.mark.client("llama-index", "structured output")
 def test_llama_index_predicts_a_type(starters: DaemonProcess) -> None:
@@ -181,6 +204,29 @@ def test_pydantic_ai_calls_a_tool_and_goes_on_with_its_result(shared: DaemonProc
     assert asyncio.run(agent.run(CALL)).output == "sunny in Paris"
 
 
+@pytest.mark.client("pydantic-ai", "thinking")
+@pytest.mark.parametrize("api", ["chat", "responses", "messages"])
+def test_pydantic_ai_tells_thinking_apart_and_sends_it_back(shared: DaemonProcess, thinker: str, api: str) -> None:
+    async def ask() -> tuple[list[str], str]:
+        agent = agent_on(shared, thinker, api)
+        first = await agent.run("<think>hm</think>four")
+        after = await agent.run("and?", message_history=first.all_messages())
+        return [part.content for part in first.all_messages()[-1].parts], after.output
+
+    parts, after = asyncio.run(ask())
+
+    assert parts == ["hm", "four"]
+    assert after.endswith("and?")
+
+
+@pytest.mark.client("pydantic-ai", "errors")
+def test_pydantic_ai_raises_errors(shared: DaemonProcess) -> None:
+    from pydantic_ai.exceptions import ModelHTTPError
+
+    with pytest.raises(ModelHTTPError, match="model 'nope' not found"):
+        asyncio.run(agent_on(shared, "nope").run("hello"))
+
+
 @pytest.mark.weights
 @pytest.mark.client("pydantic-ai", "structured output")
 @pytest.mark.parametrize("way", ["ToolOutput", "NativeOutput"])
@@ -205,12 +251,20 @@ def test_pydantic_ai_embeds(starters: DaemonProcess) -> None:
     assert in_one([list(vector) for vector in found.embeddings]) == [WIDTH, WIDTH]
 
 
-def agent_on(daemon: DaemonProcess, name: str, **more: Any) -> Any:
+def agent_on(daemon: DaemonProcess, name: str, api: str = "chat", **more: Any) -> Any:
     from pydantic_ai import Agent
-    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
     from pydantic_ai.providers.ollama import OllamaProvider
 
-    model = OpenAIChatModel(name, provider=OllamaProvider(base_url=f"{daemon.url}/v1"))
+    openai = OllamaProvider(base_url=f"{daemon.url}/v1")
+    anthropic = AnthropicProvider(api_key="unused", base_url=daemon.url)
+    model: Any = {
+        "chat": lambda: OpenAIChatModel(name, provider=openai),
+        "responses": lambda: OpenAIResponsesModel(name, provider=openai),
+        "messages": lambda: AnthropicModel(name, provider=anthropic),
+    }[api]()
     return Agent(model, model_settings={"temperature": 0, "max_tokens": 200}, **more)
 
 
