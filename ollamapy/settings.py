@@ -121,6 +121,8 @@ class Settings:
     """A catalogue of the user's own, merged over the shipped one."""
     hub_endpoint: str = ""
     """The mirror of the Hugging Face hub, if there is one."""
+    modelscope_domain: str = ""
+    """The host that stands in for modelscope.cn, if there is one."""
     offline: bool = False
     """No connection to other machines is made, except to `peers`."""
     peers: tuple[str, ...] = ()
@@ -165,6 +167,7 @@ class Settings:
             catalogue=get.path("OLLAMAPY_CATALOGUE"),
             peers=tuple(peer.strip() for peer in get.text("OLLAMAPY_PEERS").split(",") if peer.strip()),
             hub_endpoint=get.text("HF_ENDPOINT").rstrip("/"),
+            modelscope_domain=get.text("MODELSCOPE_DOMAIN"),
             offline=get.flag("OLLAMAPY_OFFLINE", False),
             limit_rate=get.rate("OLLAMAPY_LIMIT_RATE"),
             discover=get.flag("OLLAMAPY_DISCOVER", False),

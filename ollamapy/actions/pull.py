@@ -21,6 +21,7 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, ModelFileError, NotFound, RemoteError, StoreError
 from ollamapy.modelfile.options import check_options
 from ollamapy.names import Digest, ModelName
+from ollamapy.remotes import modelscope
 from ollamapy.remotes.base import Entry, Remote, Source, verifying
 from ollamapy.remotes.find import find_remote, parse_wanted, parts_of
 from ollamapy.remotes.hosts import Hosts
@@ -31,6 +32,7 @@ from ollamapy.remotes.oci.remote import Found, OciBlob, Registry
 from ollamapy.remotes.peers import PeeredBlob, Peers, is_unreachable
 from ollamapy.remotes.threads import Stop, in_thread
 from ollamapy.remotes.unpack import unpack
+from ollamapy.settings import Settings
 from ollamapy.store.pulled import Pull
 from ollamapy.store.store import Store
 from ollamapy.wire.artefact import is_archive
@@ -137,8 +139,8 @@ async def _from_registry(services: Services, registry: Registry, peers: Peers) -
         try:
             found = await registry.fetch_manifest()
         except RemoteError as error:
-            if is_hub(registry.name.host, services.settings.hub_endpoint) and not is_unreachable(error):
-                async for line in _from_hub(services, registry.name, error):
+            if _has_files(services.settings, registry.name.host) and not is_unreachable(error):
+                async for line in _from_hub(services, registry, error):
                     yield line
                 return
             if not (peers.named and is_unreachable(error)):
@@ -159,12 +161,20 @@ async def _from_registry(services: Services, registry: Registry, peers: Peers) -
         yield line
 
 
-async def _from_hub(services: Services, name: ModelName, refusal: RemoteError) -> AsyncGenerator[Progress, None]:
-    """What the hub's registry refuses, from the hub itself."""
+def _has_files(settings: Settings, host: str) -> bool:
+    """True for hubs, which have a file API beside their registry."""
+    return is_hub(host, settings.hub_endpoint) or modelscope.is_modelscope(host, settings.modelscope_domain)
+
+
+async def _from_hub(services: Services, registry: Registry, refusal: RemoteError) -> AsyncGenerator[Progress, None]:
+    """What a hub's registry refuses, from the hub itself."""
+    name, endpoint = registry.name, services.settings.hub_endpoint
     log.info("hub's registry refused, asking the hub model=%s reason=%r", name, refusal.message)
     yield Progress("asking the hub itself")
     try:
-        async for line in _from_files(services, await files_of(name, services.settings.hub_endpoint)):
+        files: Sequence[Remote]
+        files = await (files_of(name, endpoint) if is_hub(name.host, endpoint) else modelscope.files_of(registry))
+        async for line in _from_files(services, files):
             yield line
     except RemoteError as error:
         raise RemoteError(f"{refusal.message}; {error.message}", hint=error.hint) from error

@@ -5,8 +5,9 @@ Owns the reading of what people type after `pull`. Only decides: never opens a f
     1  an http(s) URL whose path ends in .gguf     that file, named after it
     2  a model name that the catalogue knows       the entry's source
     3  oci://host/namespace/model[:tag]            the artefact in that registry, whoever made it
-    4  any other model name                        the registry that its host names; offline, "file does not exist"
-    5  anything else, local paths among it         "invalid model name"
+    4  ms://org/repository[:quantization]          the same as modelscope.cn/org/repository
+    5  any other model name                        the registry that its host names; offline, "file does not exist"
+    6  anything else, local paths among it         "invalid model name"
 
 A path is not a name here, because whoever reaches the daemon's port could then ask it for files of this machine.
 """
@@ -44,7 +45,7 @@ def parse_wanted(text: str, *, insecure: bool = False) -> ModelName | Entry:
         entry = _url_entry(text)
         require_secure_file(text, insecure=insecure)
         return entry
-    wanted = _name(text)
+    wanted = _name(f"modelscope.cn/{text.removeprefix('ms://')}" if text.startswith("ms://") else text)
     require_secure(text, insecure=insecure)
     return wanted
 

@@ -45,10 +45,20 @@ def test_an_offline_daemon_connects_to_nobody(tmp_path: Path) -> None:
 
     assert daemon.post("/api/pull", model="echo") == {"status": "success"}
     assert daemon.post("/api/generate", model="echo", prompt="hi", raw=True)["response"] == "hi"
-    for model in ("nobody/nothing", "192.0.2.1:5000/ns/m", "hf.co/ns/m", "https://model.invalid/m.gguf"):
+    names = (
+        "nobody/nothing",
+        "192.0.2.1:5000/ns/m",
+        "hf.co/ns/m",
+        "modelscope.cn/ns/m",
+        "ms://ns/m",
+        "oci://docker.io/ai/m",
+    )
+    urls = ("https://model.invalid/m.gguf", "https://model.invalid/m-00001-of-00002.gguf")
+    for model in (*names, *urls, "starter", "starter-embed"):
         assert "error" in daemon.post("/api/pull", model=model, insecure=True)
         daemon.post("/api/push", model=model)
     daemon.post("/api/push", model="echo")
+    daemon.post("/api/push", model="echo", format="docker")
 
     assert daemon.stop() == 0
     assert not (tmp_path / "reached").exists()
