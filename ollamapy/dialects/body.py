@@ -5,16 +5,21 @@ from typing import Any, TypeVar
 import msgspec
 
 from ollamapy.errors import InvalidInput
+from ollamapy.wire.fields import normalised
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """The request in `body`. Raises InvalidInput with the parser's text; `EOF` for no body at all, as Go says it."""
+    """The request in `body`, its fields named in any case.
+
+    Raises InvalidInput with the parser's text; `EOF` for no body at all, as Go says it.
+    """
     if not body.strip():
         raise InvalidInput("EOF", hint="send a JSON object")
     try:
-        return msgspec.json.decode(body, type=kind)
+        value = msgspec.json.decode(body)
+        return msgspec.convert(normalised(value, kind) if isinstance(value, dict) else value, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(str(error)) from error
 

@@ -18,6 +18,7 @@ from ollamapy.wire.native import (
     ChatResponse,
     DebugInfo,
     Logprob,
+    Message,
     ToolCall,
     ToolCallFunction,
 )
@@ -179,6 +180,13 @@ def test_bad_fields_are_refused(fields: dict[str, Any], text: str) -> None:
 def test_a_body_that_is_no_request_is_refused_with_the_parsers_text(body: bytes, text: str) -> None:
     with pytest.raises(InvalidInput, match=text):
         decode(body, ChatCompletionRequest)
+
+
+def test_fields_are_named_in_any_case_as_in_the_native_api() -> None:
+    body = b'{"MODEL": "m", "Messages": [{"ROLE": "user", "Content": "hi", "tool_calls": null}], "max_Tokens": 3}'
+    [request] = requests_of(decode(body, ChatCompletionRequest))
+
+    assert (request.model, request.messages, request.options["num_predict"]) == ("m", (Message("user", "hi"),), 3)
 
 
 def test_a_whole_answer_has_its_fields_in_the_contracts_order() -> None:
