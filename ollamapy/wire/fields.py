@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 
-def normalised(value: dict[str, Any], kind: type) -> dict[str, Any]:
+def normalised(value: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The members of `value` that are fields of the struct `kind`, each under the field's own name.
 
-    Nulls are left out; of two spellings of one name the later counts. Members that are structs are treated alike;
-    what is free-form (options, the arguments of a call) stays as it is.
+    Nulls are left out; of two spellings of one name the later counts. Members that are structs are treated alike; what
+    is free-form (options, the arguments of a call) or may be one struct or another stays as it is.
     """
     known = _fields(kind)
     kept: dict[str, Any] = {}
@@ -24,7 +24,7 @@ def normalised(value: dict[str, Any], kind: type) -> dict[str, Any]:
     return kept
 
 
-def _normalised_items(item: Any, kind: type) -> Any:
+def _normalised_items(item: Any, kind: type[msgspec.Struct]) -> Any:
     """One struct or a list of them; what is neither is left for the decoder to refuse."""
     if isinstance(item, list):
         return [_normalised_items(entry, kind) for entry in item]
@@ -32,13 +32,17 @@ def _normalised_items(item: Any, kind: type) -> Any:
 
 
 @functools.cache
-def _fields(kind: type) -> dict[str, tuple[str, type | None]]:
-    """By lower-case name: the name on the wire, and the struct that the field holds or lists, if any."""
-    fields = msgspec.structs.fields(kind)
-    return {field.encode_name.lower(): (field.encode_name, next(_structs(field.type), None)) for field in fields}
+def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[str, type[msgspec.Struct] | None]]:
+    """By lower-case name: the name on the wire, and the struct that the field holds or lists, if it can be one only."""
+    tag = kind.__struct_config__.tag_field
+    known: dict[str, tuple[str, type[msgspec.Struct] | None]] = {tag: (tag, None)} if tag else {}
+    for field in msgspec.structs.fields(kind):
+        structs = list(_structs(field.type))
+        known[field.encode_name.lower()] = (field.encode_name, structs[0] if len(structs) == 1 else None)
+    return known
 
 
-def _structs(kind: Any) -> Iterator[type]:
+def _structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         yield kind
     for argument in typing.get_args(kind):

@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from ollamapy.errors import InvalidInput
+from ollamapy.wire.fields import normalised
 from ollamapy.wire.native import ChatRequest, CreateRequest, GenerateRequest, decode
 
 
@@ -56,3 +58,24 @@ def test_nulls_and_missing_members_are_absent_everywhere() -> None:
 def test_what_is_no_message_is_refused(messages: Any) -> None:
     with pytest.raises(InvalidInput, match=r"\$\.messages"):
         chat(messages=messages)
+
+
+class Text(msgspec.Struct, tag="text", tag_field="kind"):
+    text: str | None = "none"
+
+
+class Number(msgspec.Struct, tag="number", tag_field="kind"):
+    number: int | None = 0
+
+
+class Pair(msgspec.Struct, tag="pair", tag_field="kind"):
+    left: Text | Number
+    right: Text
+
+
+def test_what_may_be_one_struct_or_another_stays_as_it_is_and_tags_are_kept() -> None:
+    left, right = {"kind": "number", "number": None}, {"Kind": "text", "TEXT": "x", "other": 1}
+
+    found = normalised({"KIND": "pair", "Left": left, "RIGHT": right}, Pair)
+
+    assert found == {"kind": "pair", "left": left, "right": {"kind": "text", "text": "x"}}
