@@ -44,6 +44,11 @@ limits: ContextVar[tuple[Limiter, ...]] = ContextVar("limits", default=())
 """What holds for the current task."""
 
 
+def is_limited() -> bool:
+    """True when bytes come slowly because they should."""
+    return any(limiter.rate for limiter in limits.get())
+
+
 async def keep(count: int) -> None:
     """Waits as long as reading `count` bytes should have taken."""
     seconds = owed(count, limits.get())
@@ -60,4 +65,4 @@ def owed(count: int, limiters: tuple[Limiter, ...]) -> float:
 def buffer_bytes(most: int) -> int:
     """What may be held in memory before it is written: a second's worth, so that slow progress is seen and kept."""
     rates = [limiter.rate for limiter in limits.get() if limiter.rate]
-    return max(min(_LEAST_BUFFER_BYTES, most), min([most, *rates]))
+    return min(most, max(_LEAST_BUFFER_BYTES, min(rates))) if rates else most

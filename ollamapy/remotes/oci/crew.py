@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ollamapy.errors import RemoteError
+from ollamapy.remotes import pace
 from ollamapy.remotes.oci.parts import NUM_PARTS, Part
 from ollamapy.remotes.oci.session import Lost, Stalled, Status
 from ollamapy.remotes.oci.source import Source
@@ -140,7 +141,7 @@ class Crew:
         seconds = time.monotonic() - lease.since
         source.measure(lease.part.completed - lease.before, seconds)
         if isinstance(error, TimeoutError):
-            if (lease.part.completed - lease.before) / seconds < _MIN_RATE:
+            if (lease.part.completed - lease.before) / seconds < _MIN_RATE and not pace.is_limited():
                 self._drop(source, RemoteError(f"{source.host} sends less than {_MIN_RATE} bytes a second"))
         elif isinstance(error, NoRanges) and len(self._living(among)) > 1:
             self._drop(source, RemoteError(f"{source.host} does not give parts"))
@@ -193,6 +194,7 @@ class Crew:
                 part.completed = start = 0
                 target.restart()
             missing = part.offset + lease.goal - start
+            buffer_bytes = pace.buffer_bytes(_BUFFER_BYTES)
             pieces: list[bytes] = []
             size = 0
             try:
@@ -202,9 +204,10 @@ class Crew:
                     missing -= len(pieces[-1])
                     if not missing:
                         return
-                    if size >= _BUFFER_BYTES or len(pieces) >= _MAX_PIECES:
+                    if size >= buffer_bytes or len(pieces) >= _MAX_PIECES:
                         full, pieces, size = pieces, [], 0
                         await target.take(part, full, source)
+                    await pace.keep(len(chunk))
             finally:
                 if pieces:
                     await target.take(part, pieces, source)
