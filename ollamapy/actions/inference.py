@@ -19,7 +19,7 @@ from ollamapy.actions import lookup
 from ollamapy.actions.headers import Subject, describe
 from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, LoadFailed, ModelFileError, NotFound, Unsupported
-from ollamapy.modelfile.options import OPTIONS, check_options, merge
+from ollamapy.modelfile.options import OPTIONS, check_options, go_quote, merge
 from ollamapy.names import ModelName
 from ollamapy.pictures import base64_fault, check_image
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
@@ -175,7 +175,7 @@ async def grammar_of(services: Services, request: GenerateRequest | ChatRequest,
     if wanted in (None, ""):
         return await services.grammars.checked(grammar) if grammar else ""
     if wanted != "json" and not isinstance(wanted, dict):
-        raw = json.dumps(json.dumps(wanted))
+        raw = go_quote(json.dumps(wanted, ensure_ascii=False, separators=(",", ":")))
         raise Error(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
     if request.grammar or request.options.get("grammar"):
         raise InvalidInput("format and grammar exclude each other", hint="leave one of them out")
