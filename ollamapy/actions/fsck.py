@@ -141,11 +141,24 @@ def _take_out(store: Store, path: Path) -> None:
         store.blobs.quarantine(digest)
 
 
+def _as_pulled(store: Store, model: str) -> PullRequest:
+    """The request that brought the model; one for its name when it was made here, or nobody knows."""
+    name = ModelName.parse(model)
+    try:
+        note = store.pulled.of(store.manifests.read(name))
+    except (Error, StoreError):
+        note = store.pulled.all().get(name.key)
+    if note is None:
+        return PullRequest(model=model)
+    return PullRequest(model=note.model, insecure=note.insecure, from_peer=note.from_peer, as_=note.as_)
+
+
 async def _fetch(services: Services, model: str, outcomes: dict[str, str]) -> str:
     """Why the model could not be pulled again; empty when it was."""
     if model not in outcomes:
         try:
-            async with aclosing(pull(services, PullRequest(model=model))) as lines:
+            request = await asyncio.to_thread(_as_pulled, services.store, model)
+            async with aclosing(pull(services, request)) as lines:
                 async for _ in lines:
                     pass
             stored = await asyncio.to_thread(services.store.resolve, ModelName.parse(model))

@@ -38,7 +38,8 @@ async def outdated(services: Services) -> Outdated:
     async def checked(stored: StoredManifest, pull: Pull, source: Source | Registry | Error) -> Checked:
         async with gate:
             found = await _checked(stored, source)
-        return msgspec.structs.replace(found, insecure=pull.insecure, from_peer=pull.from_peer)
+        asked = pull.model if "://" in pull.model else ""
+        return msgspec.structs.replace(found, insecure=pull.insecure, from_peer=pull.from_peer, asked=asked)
 
     sources = [(stored, pull, _source(services, hosts, pull)) for stored, pull in notes]
     return Outdated(tuple(await asyncio.gather(*(checked(*known) for known in sources))), num_others)

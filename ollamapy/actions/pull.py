@@ -8,18 +8,15 @@ came of a file from the web stays, and the next pull goes on from there. Every p
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ollamapy.actions import recipe as recipes
-from ollamapy.actions.manifest import store_recipe
-from ollamapy.actions.recipe import NewLayer, Recipe, Uploaded
+from ollamapy.actions.fetched import link, made, remove
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error, InvalidInput, ModelFileError, NotFound, RemoteError, StoreError
-from ollamapy.modelfile.options import check_options
+from ollamapy.errors import InvalidInput, NotFound, RemoteError, StoreError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes import modelscope
 from ollamapy.remotes.base import Entry, Remote, Source, verifying
@@ -37,7 +34,6 @@ from ollamapy.store.pulled import Pull
 from ollamapy.store.store import Store
 from ollamapy.wire.artefact import is_archive
 from ollamapy.wire.jobs import ListedJob
-from ollamapy.wire.manifest import encode_manifest
 from ollamapy.wire.native import Progress, PullRequest
 
 log = logging.getLogger(__name__)
@@ -91,7 +87,7 @@ def _note(store: Store, request: PullRequest, name: ModelName) -> None:
     """Remembers how the model was pulled; not when somebody has removed it meanwhile."""
     with suppress(NotFound, StoreError):
         digest = store.manifests.read(name).digest
-        pull = Pull(request.model or request.name, digest, request.insecure, request.from_peer)
+        pull = Pull(request.model or request.name, digest, request.insecure, request.from_peer, request.as_)
         store.pulled.note(name, pull, {known.key for known in store.manifests.names()})
 
 
@@ -196,9 +192,9 @@ async def _store(
                     yield line
         yield verifying()
         yield Progress("writing manifest")
-        unused = await in_thread(lambda stop: _link(services.store, name, lambda: found.raw))
+        unused = await in_thread(lambda stop: link(services.store, name, lambda: found.raw))
     log.info("model pulled model=%s source=registry", name)
-    async for line in _remove(services, unused):
+    async for line in remove(services, unused):
         yield line
 
 
@@ -228,7 +224,7 @@ async def _from_archives(
     if not files:
         raise RemoteError(f"{name} has no GGUF file in its archives")
     sources = [Source("oci", file) for file, _ in files]
-    async with aclosing(_made(services, name, sources, [digest for _, digest in files])) as lines:
+    async with aclosing(made(services, name, sources, [digest for _, digest in files])) as lines:
         async for line in lines:
             yield line
 
@@ -253,36 +249,13 @@ async def _from_files(services: Services, remotes: Sequence[Remote]) -> AsyncGen
     if last != verifying():
         yield verifying()
     sources = [remote.entry.source for remote in remotes]
-    async with aclosing(_made(services, entry.name, sources, digests)) as lines:
+    async with aclosing(made(services, entry.name, sources, digests)) as lines:
         async for line in lines:
             yield line
 
 
-async def _made(
-    services: Services, name: ModelName, sources: Sequence[Source], digests: Sequence[Digest]
-) -> AsyncGenerator[Progress, None]:
-    """The model that files make, which are blobs now."""
-    recipe = await _checked(services, sources, digests)
-    yield Progress("writing manifest")
-    unused = await in_thread(lambda stop: _link(services.store, name, lambda: _stored(services.store, recipe)))
-    log.info("model pulled model=%s source=%s", name, sources[0].kind)
-    async for line in _remove(services, unused):
-        yield line
-
-
 def _fetching(services: Services, remote: Remote) -> Fetching:
     return Fetching(services.transfers, remote, services.store.blobs, services.job)
-
-
-async def _remove(services: Services, unused: set[Digest]) -> AsyncGenerator[Progress, None]:
-    """What the model of before leaves behind goes; a failure is a line, not an error."""
-    if not unused or services.settings.noprune:
-        return
-    yield Progress("removing unused layers")
-    try:
-        await in_thread(lambda stop: services.store.remove_unused(unused))
-    except StoreError as error:
-        yield Progress(f"couldn't remove unused layers: {error}")
 
 
 def _check_offline(services: Services, source: Source) -> None:
@@ -294,50 +267,3 @@ def _check_offline(services: Services, source: Source) -> None:
             f"{source.filename} is not here, and OLLAMAPY_OFFLINE forbids {how} for it",
             hint="pull it without OLLAMAPY_OFFLINE, or from a peer with --from-peer",
         )
-
-
-async def _checked(services: Services, sources: Sequence[Source], digests: Sequence[Digest]) -> Recipe:
-    """The model that the fetched files make. Files that make none leave the store."""
-    try:
-        return await _recipe(services, sources, digests)
-    except Error as error:
-        await in_thread(lambda stop: services.store.remove_unused(digests))
-        if not isinstance(error, ModelFileError):
-            raise
-        message = error.message
-        for source, digest in zip(sources, digests, strict=True):
-            message = message.replace(digest.filename, source.filename)
-        raise ModelFileError(message, hint=error.hint) from error
-
-
-async def _recipe(services: Services, sources: Sequence[Source], digests: Sequence[Digest]) -> Recipe:
-    """The same model that `create` makes of the files, with what the catalogue adds."""
-    source, blobs = sources[0], services.store.blobs
-    files = []
-    for part, digest in zip(sources, digests, strict=True):
-        file = await services.headers.read(blobs.path(digest))
-        files.append(Uploaded(part.filename, digest, await asyncio.to_thread(blobs.size, digest), file))
-    recipe = recipes.of_files(files)
-    if source.license:
-        recipe = recipe.with_layers(NewLayer("license", source.license.encode()))
-    return recipes.with_parameters(recipe, check_options(source.params))
-
-
-def _stored(store: Store, recipe: Recipe) -> bytes:
-    """The manifest of a recipe, its layers stored."""
-    manifest, _ = store_recipe(store.blobs, recipe)
-    return encode_manifest(manifest)
-
-
-def _link(store: Store, name: ModelName, make_manifest: Callable[[], bytes]) -> set[Digest]:
-    """Makes the model visible; the blobs that only its predecessor lists.
-
-    One step under the lock: a delete meanwhile could take a layer that the manifest is about to list.
-    """
-    with store.manifests.lock:
-        try:
-            before = set(store.manifests.read(name).blobs)
-        except (NotFound, StoreError):
-            before = set()
-        linked = store.link(name, make_manifest(), noprune=True)
-        return before - set(store.manifests.read(linked).blobs)

@@ -50,7 +50,8 @@ def refresh(client: Client, limit_rate: int) -> None:
             print(f"{model.model}: not compared: {model.reason}", file=sys.stderr)
         if model.status == "outdated":
             print(f"{model.model}:", file=sys.stderr)
-            lines = client.pull(model.model, insecure=model.insecure, from_peer=model.from_peer, limit_rate=limit_rate)
+            words = model.asked or model.model
+            lines = client.pull(words, insecure=model.insecure, from_peer=model.from_peer, limit_rate=limit_rate)
             progress.follow(lines)
     print(summary(found), file=sys.stderr)
 

@@ -27,6 +27,7 @@ class Pull(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str
     insecure: bool = False
     from_peer: str = ""
+    as_: str = ""
 
 
 class Pulled:

@@ -20,7 +20,8 @@ class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     insecure: bool = False
     from_peer: str = ""
-    """How it was pulled."""
+    asked: str = ""
+    """How it was pulled, and in which words when they are not its name."""
 
 
 class Outdated(msgspec.Struct, frozen=True):

@@ -73,6 +73,20 @@ def test_a_model_artefact_of_docker_is_pulled_and_kept_byte_for_byte(daemon: Dae
     assert listed[name]["digest"] == hashlib.sha256(sent).hexdigest()
 
 
+def test_a_damaged_artefact_is_fetched_again_by_the_words_that_brought_it(
+    daemon: DaemonProcess, registry: Registry
+) -> None:
+    registry.push_artefact("ai/mend", "v1", DOCKER_CONFIG, [(f"{DOCKER}gguf.v3", tiny_model("mamba"), "")])
+    name = pull(daemon, registry, "ai/mend:v1")
+    blob = Path(daemon.post("/api/resolve", model=name)["weights"])
+    blob.write_bytes(b"damaged")
+
+    last = list(daemon.stream("/api/fsck", repair=True))[-1]
+
+    assert (last["num_faults"], last["num_repaired"]) == (1, 1), last
+    assert blob.read_bytes() == tiny_model("mamba")
+
+
 def test_a_file_that_is_named_is_enough(daemon: DaemonProcess, registry: Registry) -> None:
     config = ("application/vnd.cncf.model.config.v1+json", b'{"descriptor":{"name":"x"}}')
     raw = "application/vnd.cncf.model.weight.v1.raw"

@@ -11,7 +11,6 @@ from fakes.hub_server import HubServer
 from fakes.oci_registry import running
 from fakes.tiny_models import attention_in_parts
 
-pytest.importorskip("llama_cpp")
 TOKEN = "hf_" + "y" * 34
 
 
