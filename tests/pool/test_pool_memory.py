@@ -102,10 +102,11 @@ def test_a_model_that_sees_images_has_room_for_them(asked: int, num_ctx_train: i
     assert request_num_ctx(Options(num_ctx=asked), shape, settings()) == expected
 
 
-def test_another_projector_is_a_reason_to_reload_and_vectors_need_none() -> None:
-    blind = plan_load("m", (), Options(), SHAPE, settings(), GIB)
-    seeing = plan_load("m", (), Options(), SHAPE, settings(), GIB, projector="p")
+@pytest.mark.parametrize("kind", ["projector", "draft"])
+def test_another_projector_or_draft_is_a_reason_to_reload_and_vectors_need_none(kind: str) -> None:
+    without = plan_load("m", (), Options(), SHAPE, settings(), GIB)
+    with_it = plan_load("m", (), Options(), SHAPE, settings(), GIB, **{kind: "p"})
 
-    assert needs_reload(blind, blind.pool_tokens, seeing, Options())
-    assert not needs_reload(seeing, seeing.pool_tokens, seeing, Options())
-    assert plan_load("m", (), Options(), SHAPE, settings(), GIB, "embed", projector="p").projector == ""
+    assert needs_reload(without, without.pool_tokens, with_it, Options())
+    assert not needs_reload(with_it, with_it.pool_tokens, with_it, Options())
+    assert getattr(plan_load("m", (), Options(), SHAPE, settings(), GIB, "embed", **{kind: "p"}), kind) == ""

@@ -53,6 +53,40 @@ def test_a_guess_keeps_to_its_limits() -> None:
     assert [guess(text, most=most) for most in (0, 1, 2, 99)] == ["", "e", "ef", "efg"]
 
 
+def test_a_draft_model_may_guess_as_many_as_was_asked_and_few_by_itself() -> None:
+    def draftable(most: int, limit: int) -> int:
+        return Speculation([], most).num_draftable(limit)
+
+    assert [draftable(most, 100) for most in (-1, 0, 3, 12, 99)] == [7, 0, 3, 12, 31]
+    assert [draftable(-1, limit) for limit in (-3, 0, 2)] == [0, 0, 2]
+
+
+def test_how_a_draft_model_does_is_counted_and_changes_no_guess_of_the_texts() -> None:
+    speculation = Speculation([*b"abcdefgh abcd"])
+    speculation.append(ord("?"))
+    assert speculation.guess(100) == ()
+
+    for _ in range(5):
+        speculation.learn(7, 0)
+    speculation.learn(7, 3)
+
+    assert (speculation.num_drafted, speculation.num_accepted) == (42, 3)
+    for token in b" abcd":
+        speculation.append(token)
+    assert bytes(speculation.guess(100)) == b"? a"
+
+
+def test_without_room_nobody_guesses_for_a_while() -> None:
+    speculation = Speculation([*b"abababab"])
+
+    speculation.rest()
+
+    assert (speculation.guess(9), speculation.num_draftable(9)) == ((), 0)
+    for token in b"ab" * 64:
+        speculation.append(token)
+    assert (bytes(speculation.guess(9)), speculation.num_draftable(9)) == (b"aba", 7)
+
+
 def test_tokens_that_stand_for_an_image_are_never_guessed() -> None:
     assert Speculation([1, 2, 3, 4, 5, -7, 1, 2, 3, 4]).guess(9) == (5,)
 
