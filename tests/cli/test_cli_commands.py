@@ -390,6 +390,102 @@ def test_every_flag_of_the_contract_is_there(offline_cli: Cli) -> None:
         "--truncate", "--dimensions",
     }  # fmt: skip
     assert flags["create"] == {"-f, --file", "-q, --quantize", "--draft-quantize", "--warm", "--experimental"}
-    assert flags["pull"] == {"--insecure", "--from-peer"}
+    assert flags["pull"] == {"--insecure", "--from-peer", "--as", "--all", "--limit-rate", "--detach"}
     assert flags[""] == {"-v, --version", "--install-completion", "--show-completion"}
     assert {table.aliases["ls"], table.aliases["start"]} == {"list", "serve"}
+
+
+JOB = {
+    "id": 3, "kind": "pull", "model": "big:latest", "status": "running", "completed": 430, "total": 1000,
+    "bytes_per_second": 5_200_000, "limit_rate": 0, "started_at": "2026-08-01T01:02:03Z",
+}  # fmt: skip
+
+
+def test_jobs_are_a_table(cli: Cli, daemon: FakeDaemon) -> None:
+    failed = {**JOB, "id": 4, "status": "failed", "total": 0, "bytes_per_second": 0, "error": "no route to host"}
+    daemon.answer("/api/jobs", body={"jobs": [JOB, failed]})
+
+    rows = [line.split() for line in cli("jobs").out.splitlines()]
+    assert rows == [
+        ["ID", "MODEL", "STATUS", "DONE", "SIZE", "RATE"],
+        ["3", "big:latest", "running", "43%", "1", "KB", "5.2", "MB/s"],
+        ["4", "big:latest", "failed", "no", "route", "to", "host"],
+    ]
+    assert json.loads(cli("jobs", "--json").out)["jobs"][0] == {**JOB, "ended_at": "", "error": "", "hint": ""}
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "path"),
+    [
+        ("pause", "POST", "/api/jobs/3/pause"),
+        ("resume", "POST", "/api/jobs/3/resume"),
+        ("cancel", "DELETE", "/api/jobs/3"),
+    ],
+)
+def test_a_job_is_steered_by_its_number(cli: Cli, daemon: FakeDaemon, action: str, method: str, path: str) -> None:
+    daemon.answer(path, body=JOB)
+
+    assert cli("jobs", action, "3").out.splitlines()[1].split()[:2] == ["3", "big:latest"]
+    assert (daemon.log()[-1]["method"], daemon.log()[-1]["path"]) == (method, path)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("jobs", "stop", "3"), "unknown action 'stop'"),
+        (("jobs", "pause"), "which job is to pause?"),
+        (("pull",), "requires at least 1 arg(s), only received 0"),
+        (("pull", "m", "--limit-rate", "fast"), "invalid rate 'fast'"),
+        (("pull", "m", "--all"), "--all pulls what is outdated from where it came"),
+        (("pull", "a", "b", "--as", "c"), "--as names one model, found several"),
+    ],
+)
+def test_words_about_pulls_that_make_no_sense_are_refused(offline_cli: Cli, words: tuple[str, ...], text: str) -> None:
+    result = offline_cli(*words)
+
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"Error: {text}")
+
+
+def test_a_pull_that_is_left_to_the_daemon_tells_its_number(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.answer("/api/jobs", body=JOB)
+
+    assert cli("pull", "big", "--detach", "--limit-rate", "5MB") == Result(0, "job 3 pulls big:latest\n", "")
+    assert daemon.requests("/api/jobs") == [{"model": "big", "limit_rate": 5_000_000}]
+
+
+def test_outdated_models_are_shown_and_pulled_again_as_they_were_pulled(cli: Cli, daemon: FakeDaemon) -> None:
+    models = [
+        {"model": "a:latest", "status": "current", "digest": DIGEST, "available": DIGEST},
+        {"model": "b:latest", "status": "outdated", "digest": DIGEST, "available": "f" * 64, "from_peer": "next.door"},
+        {"model": "c:latest", "status": "unknown", "digest": DIGEST, "reason": "nobody answers"},
+    ]
+    daemon.answer("/api/outdated", body={"models": models, "num_others": 2})
+
+    shown = cli("outdated")
+    assert [line.split() for line in shown.out.splitlines()] == [
+        ["NAME", "STATUS", "ID", "AVAILABLE"],
+        ["b:latest", "outdated", DIGEST[:12], "f" * 12],
+        ["c:latest", "unknown", DIGEST[:12], "nobody", "answers"],
+    ]
+    assert shown.err == "1 of 3 pulled models are current; 2 were not pulled, or have changed since\n"
+    refreshed = cli("pull", "--all")
+    assert refreshed.err.splitlines()[:2] == ["b:latest:", "pulling manifest"]
+    assert "c:latest: not compared: nobody answers" in refreshed.err
+    assert daemon.requests("/api/pull") == [{"model": "b:latest", "from_peer": "next.door"}]
+
+
+def test_a_search_is_a_table_and_what_was_not_searched_is_said(cli: Cli, daemon: FakeDaemon) -> None:
+    models = [
+        {"model": "starter", "source": "catalogue", "description": "a chat model", "size": 91_000_000, "fits": True},
+        {"model": "hf.co/o/r", "source": "hub", "description": "7 downloads"},
+    ]
+    daemon.answer("/api/search", body={"models": models, "notes": ["the hub was not asked"]})
+
+    found = cli("search", "chat", "model")
+
+    assert [line.split() for line in found.out.splitlines()[1:]] == [
+        ["starter", "91", "MB", "yes", "a", "chat", "model"],
+        ["hf.co/o/r", "?", "?", "7", "downloads"],
+    ]
+    assert found.err == "the hub was not asked\n"

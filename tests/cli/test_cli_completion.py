@@ -18,7 +18,7 @@ def python(*arguments: str, **env: str) -> str:
 @pytest.mark.parametrize(
     ("words", "completions"),
     [
-        ("ollamapy s", "serve\nshow\nstop\nstore\n"),
+        ("ollamapy s", "serve\nshow\nstop\nsearch\nstore\n"),
         ("ollamapy show --l", "--license\n"),
         ("ollamapy run th", "thinker:latest\n"),
         ("ollamapy rm m thi", "thinker:latest\n"),

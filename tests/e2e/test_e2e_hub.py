@@ -52,3 +52,24 @@ def test_without_a_token_the_hubs_own_words_are_shown(
 
     assert "the hub says: " in answer.text
     assert "HF_TOKEN" in answer.text
+
+
+def test_a_search_finds_the_catalogue_and_the_hub_with_sizes(
+    hub: HubServer, daemon_of: Callable[[str], DaemonProcess]
+) -> None:
+    found = daemon_of(TOKEN).request("GET", "/api/search?q=parrot").json()
+
+    (match,) = found["models"]
+    assert (match["model"], match["source"], match["fits"]) == ("hf.co/org/parrot", "hub", True)
+    assert (match["size"], match["description"]) == (len(WEIGHTS), "42 downloads")
+    assert found["notes"] == []
+    asked = next(request for request in hub.requests if request.startswith("GET /api/models?"))
+    assert "filter=gguf" in asked
+    assert "search=parrot" in asked
+
+
+def test_a_hub_that_refuses_a_search_leaves_the_catalogue(daemon_of: Callable[[str], DaemonProcess]) -> None:
+    found = daemon_of("").request("GET", "/api/search?q=echo").json()
+
+    assert [match["source"] for match in found["models"]] == ["catalogue"]
+    assert found["notes"][0].startswith("the hub was not searched: the hub says: ")

@@ -1,4 +1,4 @@
-"""The routes of the Hugging Face hub that a download takes, over real sockets: a gated repository that wants a token.
+"""The routes of the Hugging Face hub that a download and a search take, over real sockets: a gated repository.
 
 Its registry, `/v2/`, refuses everything, as the hub's does for such repositories.
 """
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
+from urllib.parse import parse_qs
 
 COMMIT = "c0ffee" * 6 + "beef"
 
@@ -39,10 +40,22 @@ class HubServer:
                         for name, data in files.items()
                     ]
                     return 200, json.dumps(tree).encode(), {}
+                if self.path.startswith("/api/models"):
+                    return 200, json.dumps(self._described()).encode(), {}
                 data = files.get(self.path.partition("/resolve/")[2].partition("/")[2])
                 if data is None:
                     return 404, b"", {"X-Error-Code": "EntryNotFound"}
                 return 200, data, {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+
+            def _described(self) -> object:
+                """The repository with the sizes of its files, or the list of those that fit a search."""
+                siblings = [{"rfilename": name, "size": len(data)} for name, data in files.items()]
+                described = {"id": repository, "downloads": 42, "siblings": siblings}
+                place, _, query = self.path.partition("?")
+                if place == f"/api/models/{repository}":
+                    return described
+                words = parse_qs(query).get("search", [""])[0]
+                return [{"id": repository, "downloads": 42}] if words in repository else []
 
             def _answer(self, status: int, data: bytes, headers: dict[str, str]) -> None:
                 self.send_response(status)
