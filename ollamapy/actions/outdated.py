@@ -37,7 +37,7 @@ async def outdated(services: Services) -> Outdated:
 
     async def checked(stored: StoredManifest, pull: Pull, source: Source | Registry | Error) -> Checked:
         async with gate:
-            found = await _checked(stored, source)
+            found = await _checked(stored, pull, source)
         asked = pull.model if "://" in pull.model else ""
         return msgspec.structs.replace(found, insecure=pull.insecure, from_peer=pull.from_peer, asked=asked)
 
@@ -71,9 +71,11 @@ def _source(services: Services, hosts: Hosts, pull: Pull) -> Source | Registry |
     return remote
 
 
-async def _checked(stored: StoredManifest, source: Source | Registry | Error) -> Checked:
+async def _checked(stored: StoredManifest, pull: Pull, source: Source | Registry | Error) -> Checked:
     if isinstance(source, Source):
         return compare_files(stored, source)
+    if not pull.source:
+        return Checked(stored.name.short, "unknown", stored.digest, reason="it came as a file, without a manifest")
     try:
         if isinstance(source, Error):
             raise source
@@ -82,13 +84,13 @@ async def _checked(stored: StoredManifest, source: Source | Registry | Error) ->
     except (Error, TimeoutError) as error:
         reason = error.message if isinstance(error, Error) else f"no answer in {PATIENCE_SECONDS:g} seconds"
         return Checked(stored.name.short, "unknown", stored.digest, reason=reason)
-    return compare(stored, hashlib.sha256(found.raw).hexdigest())
+    return compare(stored, pull.source, hashlib.sha256(found.raw).hexdigest())
 
 
-def compare(stored: StoredManifest, available: str) -> Checked:
-    """With a manifest, whose digest is `available` in hex."""
-    status: Freshness = "current" if available == stored.digest else "outdated"
-    return Checked(stored.name.short, status, stored.digest, available)
+def compare(stored: StoredManifest, pulled: str, available: str) -> Checked:
+    """The manifest that was pulled with the one that there is now, by their digests in hex."""
+    status: Freshness = "current" if available == pulled else "outdated"
+    return Checked(stored.name.short, status, pulled, available)
 
 
 def compare_files(stored: StoredManifest, source: Source) -> Checked:

@@ -7,6 +7,7 @@ came of a file from the web stays, and the next pull goes on from there. Every p
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
@@ -79,15 +80,16 @@ async def _pull(services: Services, request: PullRequest, wanted: ModelName | En
     async with aclosing(lines):
         async for line in lines:
             yield line
-    await asyncio.to_thread(_note, services.store, request, name)
+    await asyncio.to_thread(_note, services.store, request, name, services.job.source_digest)
     yield Progress("success")
 
 
-def _note(store: Store, request: PullRequest, name: ModelName) -> None:
+def _note(store: Store, request: PullRequest, name: ModelName, source_digest: str) -> None:
     """Remembers how the model was pulled; not when somebody has removed it meanwhile."""
     with suppress(NotFound, StoreError):
         digest = store.manifests.read(name).digest
-        pull = Pull(request.model or request.name, digest, request.insecure, request.from_peer, request.as_)
+        asked = request.model or request.name
+        pull = Pull(asked, digest, request.insecure, request.from_peer, request.as_, source_digest)
         store.pulled.note(name, pull, {known.key for known in store.manifests.names()})
 
 
@@ -184,6 +186,7 @@ async def _store(
     services: Services, name: ModelName, found: Found, blobs: Sequence[OciBlob | PeeredBlob]
 ) -> AsyncGenerator[Progress, None]:
     """Every blob of the manifest, one after the other; then the manifest, byte for byte."""
+    services.job.source_digest = hashlib.sha256(found.raw).hexdigest()
     services.job.tally.expect({str(blob.digest): blob.entry.source.size or 0 for blob in blobs})
     with services.store.holding(blob.digest for blob in blobs):
         for blob in blobs:
@@ -202,6 +205,7 @@ async def _from_archives(
     services: Services, name: ModelName, found: Found, blobs: Sequence[PeeredBlob]
 ) -> AsyncGenerator[Progress, None]:
     """The GGUF files of an image's layers, which are archives; and the model that `create` makes of them."""
+    services.job.source_digest = hashlib.sha256(found.raw).hexdigest()
     archives = [blob for blob in blobs if is_archive(blob.blob.layer.media_type)]
     if not archives:
         kinds = ", ".join(dict.fromkeys(layer.media_type for layer in found.manifest.layers)) or "nothing"

@@ -77,6 +77,8 @@ class Job:
     ended: float = 0.0
     status: JobStatus = "running"
     error: Error | None = None
+    source_digest: str = ""
+    """The manifest that the source has, in hex, once it is known that there is one."""
     tally: Tally = field(default_factory=Tally)
     task: "asyncio.Task[None] | None" = None
     news: asyncio.Event = field(default_factory=asyncio.Event)

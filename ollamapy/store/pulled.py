@@ -28,6 +28,8 @@ class Pull(msgspec.Struct, frozen=True, omit_defaults=True):
     insecure: bool = False
     from_peer: str = ""
     as_: str = ""
+    source: str = ""
+    """The manifest that the source had, in hex: another one where archives were unpacked, none for a file."""
 
 
 class Pulled:

@@ -43,7 +43,7 @@ def test_a_model_fits_when_its_weights_leave_room_for_the_cache(size: int, answe
 
 @pytest.mark.parametrize(("available", "status"), [("c" * 64, "current"), ("d" * 64, "outdated")])
 def test_a_manifest_is_compared_by_its_digest(available: str, status: str) -> None:
-    found = compare(STORED, available)
+    found = compare(STORED, "c" * 64, available)
 
     assert (found.status, found.digest, found.available) == (status, "c" * 64, available)
 

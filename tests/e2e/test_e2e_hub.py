@@ -43,6 +43,8 @@ def test_a_gated_repository_is_pulled_with_the_users_token_and_its_cache_is_not_
     blob = Path(daemon.post("/api/resolve", model=name)["weights"])
     assert blob.stat().st_nlink == 2
     assert blob.read_bytes() == WEIGHTS
+    (compared,) = daemon.request("GET", "/api/outdated").json()["models"]
+    assert (compared["status"], compared["reason"]) == ("unknown", "it came as a file, without a manifest")
 
 
 def test_without_a_token_the_hubs_own_words_are_shown(
