@@ -61,6 +61,7 @@ async def resolve(services: Services, text: str) -> Resolved:
         manifest=str(services.store.layout.manifest(model.name)),
         weights=str(model.model_path),
         shards=tuple(map(str, model.shard_paths)),
+        draft=str(model.draft_path or ""),
         adapters=tuple(map(str, model.adapter_paths)),
         projectors=tuple(map(str, model.projector_paths)),
     )

@@ -23,8 +23,8 @@ _LEAST_SURE = 0.4
 """How likely the draft model must think all tokens up to one: a wrong one costs a row of the large model."""
 _ENDS = (0, 3)
 """Tokens after which a draft may end early: with the one before, rows come in fours, as matrix kernels take them."""
-_MOST_AT_ONCE = 128
-"""Tokens of a sequence that are computed in one step, so that a long prompt holds up no stream for long."""
+_MOST_AT_ONCE = 64
+"""Tokens that are read in one step, so that a long prompt holds up no stream for long."""
 _LEAST_SHARED = 16
 """Tokens in common for which a sequence takes up what another one has left."""
 _MOST_UNLIKE = 128
@@ -183,19 +183,23 @@ class Draft:
         return drafts
 
     def _chunks(self, sequences: list[Sequence], places: dict[int, Sequence], limit: int) -> list[Chunk]:
-        """What is to be computed of each sequence first, as far as there are cells for it and for its guess."""
+        """What is to be read of each sequence first, as far as there are cells for it and for its guess.
+
+        Those with the least to read come first.
+        """
         chunks: list[Chunk] = []
-        num_reserved = 0
-        for slot, sequence in places.items():
-            place, num_guessed = self._places[slot], sequence.num_draftable(limit)
-            start = place.num_shared(sequence)
+        num_left, num_reserved = min(_MOST_AT_ONCE, self.info.max_batch), 0
+        starts = {slot: self._places[slot].num_shared(sequence) for slot, sequence in places.items()}
+        for slot in sorted(places, key=lambda slot: len(places[slot].tokens) - starts[slot]):
+            place, sequence, start = self._places[slot], places[slot], starts[slot]
             self._cut(place, start)
             place.scope = sequence.request.scope
-            part = sequence.tokens[start : start + min(_MOST_AT_ONCE, self.info.max_batch // MOST_SEQUENCES)]
+            part = sequence.tokens[start : start + num_left]
+            num_guessed = sequence.num_draftable(limit)
             num_new = num_reserved + len(part) + num_guessed
             is_within = len(sequence.tokens) + num_guessed <= (self.info.num_ctx_train or self.info.pool_tokens)
-            if is_within and max(part) < self._num_words and self._make_room(num_new, sequences):
-                num_reserved = num_new
+            if part and is_within and max(part) < self._num_words and self._make_room(num_new, sequences):
+                num_left, num_reserved = num_left - len(part), num_new
                 chunks.append(Chunk(slot, start, part, start + len(part) == len(sequence.tokens)))
         return chunks
 

@@ -95,6 +95,8 @@ class Resolved(msgspec.Struct, frozen=True):
     projectors: tuple[str, ...]
     shards: tuple[str, ...] = ()
     """All files of the weights in order, when they are several."""
+    draft: str = ""
+    """The file of the draft model; "" is none."""
 
 
 class LinkRequest(msgspec.Struct, frozen=True):

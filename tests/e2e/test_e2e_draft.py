@@ -55,6 +55,7 @@ def test_a_model_guesses_with_its_draft_model(start: Callable[..., DaemonProcess
     )
 
     assert drafts(daemon, "again") == drafts(daemon, "copy") == drafts(daemon, "drafted") != []
+    assert drafts(daemon, "copy") == ["DRAFT " + daemon.post("/api/resolve", model="copy")["draft"]]
     assert "Paris" in answer["message"]["content"]
     assert 0 < answer["draft_accepted_count"] <= answer["draft_count"]
     assert "warning" not in answer

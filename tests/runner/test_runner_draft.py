@@ -155,18 +155,25 @@ def test_a_context_shift_needs_no_word() -> None:
 
 def test_a_long_prompt_is_read_in_parts() -> None:
     model = WatchedEcho()
-    draft, one = drafting(model), asking((PRINTABLE * 4)[:299])
+    draft, one = drafting(model), asking(PRINTABLE * 2)
 
     assert [guess(draft, one) for _ in range(3)] == [[""], [""], ["!\"#$%&'"]]
-    assert computed(model)[:3] == [128, 128, 44]
+    assert computed(model)[:3] == [64, 64, 61]
+
+
+def test_a_long_prompt_holds_up_nobody_elses_guesses() -> None:
+    model = WatchedEcho()
+
+    assert guess(drafting(model), asking(PRINTABLE), asking(LETTERS)) == ["", LETTERS[:7]]
+    assert computed(model)[0] == 64
 
 
 def test_a_next_turn_goes_on_where_the_last_one_ended() -> None:
     model = WatchedEcho()
-    draft, first = drafting(model), asking(LETTERS * 3)
+    draft, first = drafting(model), asking(LETTERS * 2)
     guess(draft, first)
     model.steps.clear()
-    second = asking(LETTERS * 3, "abc")
+    second = asking(LETTERS * 2, "abc")
     second.tokens += [*b"new", END_OF_PROMPT]
 
     assert guess(draft, second) == [LETTERS[:7]]
@@ -176,12 +183,12 @@ def test_a_next_turn_goes_on_where_the_last_one_ended() -> None:
 def test_nothing_is_shared_between_scopes() -> None:
     model = WatchedEcho()
     draft = drafting(model)
-    guess(draft, asking(LETTERS * 3, scope="one"))
+    guess(draft, asking(LETTERS * 2, scope="one"))
     model.steps.clear()
 
-    guess(draft, asking(LETTERS * 3, scope="other"))
+    guess(draft, asking(LETTERS * 2, scope="other"))
 
-    assert computed(model)[0] == 79
+    assert computed(model)[0] == 53
 
 
 def test_a_sequence_that_runs_keeps_its_place() -> None:
@@ -244,10 +251,10 @@ def test_a_sequence_longer_than_what_was_trained_gets_no_guess() -> None:
 
 
 def test_an_engine_without_cells_loses_what_it_has_and_goes_on() -> None:
-    model = WatchedEcho(num_missing=4000)
+    model = WatchedEcho(num_missing=4046)
     draft = drafting(model)
 
-    assert guess(draft, asking(LETTERS * 4)) == [""]
+    assert guess(draft, asking(LETTERS * 2)) == [""]
     assert model.num_used == 0
     assert guess(draft, asking(LETTERS)) == [LETTERS[:7]]
 
@@ -273,6 +280,7 @@ def drafted(seconds_of_a_draft: float) -> str:
     """Which of twenty steps have guesses (d), when others take a second. Three tokens of each are right."""
     now = 0.0
     draft, one, steps = drafting(WatchedEcho(), clock=lambda: now), asking(PRINTABLE), ""
+    assert guess(draft, one) == [""], "it has not read all of the prompt"
     for letter in PRINTABLE[:-21:-1]:
         found = guess(draft, one)[0]
         answer(one, found[:3] + letter)
