@@ -1,13 +1,14 @@
 """`POST /api/fsck`: what is wrong in the store, and mending it.
 
 What is damaged is set aside, never deleted, and then only what is missing is fetched again: a pull keeps every blob
-that is there. Files of no model go as they do when the daemon starts.
+that is there. A model that was made here keeps its manifest, whatever has its name elsewhere. Files of no model go as
+they do when the daemon starts.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,12 @@ import msgspec
 
 from ollamapy.actions.pull import pull
 from ollamapy.actions.services import Services
-from ollamapy.errors import Error, StoreError
-from ollamapy.names import ModelName
+from ollamapy.errors import Error, NotFound, RemoteError, StoreError
+from ollamapy.names import Digest, ModelName
+from ollamapy.remotes.base import Remote
+from ollamapy.remotes.find import find_remote, parts_of
+from ollamapy.remotes.hosts import Hosts
+from ollamapy.remotes.oci.remote import Registry
 from ollamapy.remotes.threads import Stop, in_thread
 from ollamapy.store.files import disk_faults
 from ollamapy.store.store import Store
@@ -119,8 +124,23 @@ async def _mend(services: Services, fault: Fault, outcomes: dict[str, str]) -> t
             return "made readable", True
     if fault.kind in _DAMAGED:
         await in_thread(lambda stop: _take_out(services.store, path))
-    failures = [text for model in fault.models if (text := await _fetch(services, model, outcomes))]
-    return ("; ".join(failures), False) if failures else ("fetched again", True)
+    digest = services.store.layout.digest_of(path)
+    failures = []
+    for model in fault.models:
+        failures += [text] if (text := await _fetch(services, model, digest, outcomes)) else []
+        if digest and await asyncio.to_thread(_is_whole, services.store, digest, fault.size_bytes):
+            return "fetched again", True
+    return ("; ".join(failures), False) if failures else ("fetched again", digest is None)
+
+
+def _is_whole(store: Store, digest: Digest, size_bytes: int) -> bool:
+    try:
+        if store.blobs.size(digest) == size_bytes:
+            store.blobs.verify(digest)
+            return True
+    except (NotFound, StoreError):
+        pass
+    return False
 
 
 def _open_up(path: Path) -> None:
@@ -141,29 +161,57 @@ def _take_out(store: Store, path: Path) -> None:
         store.blobs.quarantine(digest)
 
 
-def _as_pulled(store: Store, model: str) -> PullRequest:
-    """The request that brought the model; one for its name when it was made here, or nobody knows."""
+def _as_pulled(store: Store, model: str) -> PullRequest | None:
+    """The request that brought the model; None when it was made here, or nobody knows."""
     name = ModelName.parse(model)
     try:
         note = store.pulled.of(store.manifests.read(name))
-    except (Error, StoreError):
+    except (Error, StoreError):  # a broken manifest is replaced, whatever it was
         note = store.pulled.all().get(name.key)
+        if note is None:
+            return PullRequest(model=model)
     if note is None:
-        return PullRequest(model=model)
+        return None
     return PullRequest(model=note.model, insecure=note.insecure, from_peer=note.from_peer, as_=note.as_)
 
 
-async def _fetch(services: Services, model: str, outcomes: dict[str, str]) -> str:
-    """Why the model could not be pulled again; empty when it was."""
-    if model not in outcomes:
-        try:
-            request = await asyncio.to_thread(_as_pulled, services.store, model)
-            async with aclosing(pull(services, request)) as lines:
-                async for _ in lines:
-                    pass
-            stored = await asyncio.to_thread(services.store.resolve, ModelName.parse(model))
-            await asyncio.to_thread(services.store.verify, stored)
-            outcomes[model] = ""
-        except (Error, StoreError) as error:
-            outcomes[model] = f"{model} cannot be fetched again: {error.message}"
+async def _fetch(services: Services, model: str, digest: Digest | None, outcomes: dict[str, str]) -> str:
+    """Why the model, or its blob, could not be fetched again; empty when it was."""
+    if model in outcomes:
+        return outcomes[model]
+    try:
+        request = await asyncio.to_thread(_as_pulled, services.store, model)
+        if request is None:
+            assert digest, "only what is wrong with a blob leaves a manifest readable"
+            await _fetch_blob(services, model, digest)
+            return ""  # the next blob of the model is another matter
+        async with aclosing(pull(services, request)) as lines:
+            async for _ in lines:
+                pass
+        stored = await asyncio.to_thread(services.store.resolve, ModelName.parse(model))
+        await asyncio.to_thread(services.store.verify, stored)
+        outcomes[model] = ""
+    except (Error, StoreError) as error:
+        outcomes[model] = f"{model} cannot be fetched again: {error.message}"
     return outcomes[model]
+
+
+async def _fetch_blob(services: Services, model: str, digest: Digest) -> None:
+    """One blob from where the model's name leads. Its manifest stays: somebody may have made the model here.
+
+    Raises RemoteError, StoreError.
+    """
+    settings = services.settings
+    hosts = await asyncio.to_thread(Hosts.load, settings.config_file)
+    key_file = None if settings.offline else settings.key_file
+    remote = find_remote(model, services.catalogue, key_file=key_file, hosts=hosts)
+    blobs: Sequence[Remote] = (
+        remote.blobs(await remote.fetch_manifest()) if isinstance(remote, Registry) else parts_of(remote)
+    )
+    wanted = next((blob for blob in blobs if blob.entry.source.digest == digest), None)
+    if wanted is None:
+        raise RemoteError("what has its name elsewhere is not this model")
+    with services.store.holding([digest]):
+        async with services.transfers.join(wanted, services.store.blobs) as transfer:
+            await asyncio.wait({transfer.task})
+            transfer.result()

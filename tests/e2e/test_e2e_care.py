@@ -79,6 +79,21 @@ def test_what_cannot_be_fetched_again_is_said_and_ends_with_1(daemon: DaemonProc
     assert "mine:latest cannot be fetched again" in mended.stdout
 
 
+def test_a_blob_that_a_model_made_here_shares_comes_back_and_the_model_stays_as_it_was_made(
+    daemon: DaemonProcess,
+) -> None:
+    assert daemon.post("/api/create", model="a-mine", **{"from": "local"}, system="be kind") == {"status": "success"}
+    before = daemon.request("GET", "/api/tags").json()["models"]
+    weights(daemon).unlink()
+
+    mended = run(daemon, "fsck", "--repair")
+
+    assert (mended.returncode, "fetched again" in mended.stdout) == (0, True), mended.stdout
+    digests = {model["name"]: model["digest"] for model in before}
+    assert {model["name"]: model["digest"] for model in daemon.request("GET", "/api/tags").json()["models"]} == digests
+    assert daemon.post("/api/generate", model="a-mine", prompt="hi", raw=True)["response"] == "hi"
+
+
 def test_a_torn_manifest_is_replaced_and_its_model_works_again(daemon: DaemonProcess) -> None:
     manifest = Path(daemon.post("/api/resolve", model="local")["manifest"])
     manifest.write_bytes(manifest.read_bytes()[:20])
