@@ -76,11 +76,15 @@ def test_json_mode_makes_an_object(client: openai.OpenAI) -> None:
     )
 
 
-def test_a_grammar_holds_an_answer(client: openai.OpenAI) -> None:
-    extra = {"grammar": 'root ::= "yes" | "no"'}
-    answer = client.chat.completions.create(model="starter", messages=ASKED, extra_body=extra)
+def test_a_grammar_holds_an_answer_of_every_route(client: openai.OpenAI, other: anthropic.Anthropic) -> None:
+    extra: Any = {"model": "starter", "extra_body": {"grammar": 'root ::= "yes" | "no"'}}
+    chat = client.chat.completions.create(messages=ASKED, **extra)
+    text = client.completions.create(prompt="Is the sky blue?", **extra)
+    response = client.responses.create(input=ASKED, **extra)
+    message: Any = other.messages.create(max_tokens=9, messages=ASKED, **extra)
 
-    assert answer.choices[0].message.content in ("yes", "no")
+    said = [chat.choices[0].message.content, text.choices[0].text, response.output_text, message.content[0].text]
+    assert set(said) <= {"yes", "no"}
 
 
 @pytest.mark.parametrize(
