@@ -128,7 +128,7 @@ async def _mend(services: Services, fault: Fault, outcomes: dict[str, str]) -> t
     failures = []
     for model in fault.models:
         failures += [text] if (text := await _fetch(services, model, digest, outcomes)) else []
-        if digest and await asyncio.to_thread(_is_whole, services.store, digest, fault.size_bytes):
+        if digest is not None and await asyncio.to_thread(_is_whole, services.store, digest, fault.size_bytes):
             return "fetched again", True
     return ("; ".join(failures), False) if failures else ("fetched again", digest is None)
 
