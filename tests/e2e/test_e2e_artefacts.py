@@ -57,6 +57,8 @@ def test_a_model_artefact_of_docker_is_pulled_and_kept_byte_for_byte(daemon: Dae
         (f"{DOCKER}chat.template.jinja", b"[{{ messages[-1].content }}]", ""),
     ]
     registry.push_artefact("ai/parrot", "v1", DOCKER_CONFIG, layers)
+    plain = daemon.post("/api/pull", model=f"{registry.address}/ai/parrot:v1", insecure=True)
+    assert "is pulled by oci://" in plain["hint"]
 
     name = pull(daemon, registry, "ai/parrot:v1")
 

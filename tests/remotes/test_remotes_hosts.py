@@ -243,3 +243,15 @@ def test_the_users_own_authority_is_trusted_for_its_registry_alone(store: Store,
         asyncio.run(fetch(hosts))
 
     assert len(store.blobs.digests()) == 2
+
+
+def test_the_mirror_of_a_registry_of_artefacts_is_asked_for_artefacts() -> None:
+    hosts = Hosts({"docker.io": Access(mirrors=("https://mirror.example", "http://10.0.0.1:5000"))})
+
+    places = Registry(ModelName.parse("oci://docker.io/ai/m"), Path("/no/key"), hosts=hosts).places
+
+    assert [(place.name.host, place.name.scheme, place.insecure) for place in places] == [
+        ("mirror.example", "oci", False),
+        ("10.0.0.1:5000", "oci", True),
+        ("docker.io", "oci", False),
+    ]

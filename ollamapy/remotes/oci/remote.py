@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from ollamapy.errors import InvalidDigest, InvalidInput, InvalidName, RemoteError
-from ollamapy.names import Digest, ModelName
+from ollamapy.names import DEFAULT_HOST, Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
 from ollamapy.remotes.hosts import Hosts
 from ollamapy.remotes.threads import in_thread
@@ -30,6 +30,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_MANIFEST_BYTES = 4 << 20
+_OTHERS_HINT = "what Docker, RamaLama and others made is pulled by oci://HOST/NAMESPACE/MODEL:TAG"
 _NEEDS_MLX = "this model requires MLX support, but the MLX runtime is not available"
 
 
@@ -56,8 +57,12 @@ class Registry:
     def places(self) -> "list[Registry]":
         """Where to ask for the model: the mirrors of its registry, then the registry itself."""
         mirrors = [urlsplit(mirror) for mirror in self.hosts.of(self.name.host).mirrors]
-        names = [replace(self.name, host=mirror.netloc, scheme=mirror.scheme) for mirror in mirrors]
-        return [*(replace(self, name=name, insecure=name.scheme == "http") for name in names), self]
+        is_oci = self.name.scheme == "oci"
+        names = [
+            replace(self.name, host=mirror.netloc, scheme="oci" if is_oci else mirror.scheme) for mirror in mirrors
+        ]
+        insecure = [mirror.scheme == "http" for mirror in mirrors]
+        return [*(replace(self, name=name, insecure=plain) for name, plain in zip(names, insecure, strict=True)), self]
 
     def open(self) -> "Session":
         """Raises RemoteError for plain http that was not allowed."""
@@ -79,7 +84,8 @@ class Registry:
                     raw = await self._manifest(session, choose_platform(raw))
                     manifest = decode_manifest(raw)
             except (RemoteError, InvalidInput) as error:
-                raise RemoteError(f"pull model manifest: {error.message}", hint=error.hint) from error
+                hint = error.hint or ("" if session.is_oci or self.name.host == DEFAULT_HOST else _OTHERS_HINT)
+                raise RemoteError(f"pull model manifest: {error.message}", hint=hint) from error
             self._check(manifest)
             return Found(raw, manifest, session.token, self.name.host)
 
