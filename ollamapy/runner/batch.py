@@ -11,7 +11,7 @@ import llama_cpp.llama_cpp as native
 import numpy as np
 import numpy.typing as npt
 
-from ollamapy.runner.model import Chunk
+from ollamapy.runner.model import Chunk, Picture
 
 
 class Batch:
@@ -53,19 +53,27 @@ class Batch:
         self._batch.n_tokens = at
         return self._batch
 
-    def fill_rows(self, chunk: Chunk) -> Any:
-        """The batch of a chunk with a picture. It keeps a pointer into the rows."""
-        assert chunk.picture is not None
-        end = len(chunk.picture.rows)
-        self._rows = np.ascontiguousarray(chunk.picture.rows)
-        self._pos[:end] = np.arange(chunk.start, chunk.start + end)
+    def fill_rows(self, chunk: Chunk, picture: Picture) -> Any:
+        """The batch of a chunk with a picture. It keeps pointers into the rows and their places."""
+        end = len(picture.rows)
+        self._rows = np.ascontiguousarray(picture.rows)
+        self._places = _places(chunk.start, picture)
         self._slot[:end] = chunk.slot
         self._wants[:end] = 0
         self._wants[end - 1] = chunk.wants_output
         self.outputs = [end - 1] if chunk.wants_output else []
         batch = native.llama_batch.from_buffer_copy(self._batch)
         batch.n_tokens, batch.token, batch.embd = end, None, pointer(self._rows, ctypes.c_float)
+        batch.pos = pointer(self._places, ctypes.c_int32)
         return batch
+
+
+def _places(position: int, picture: Picture) -> npt.NDArray[np.int32]:
+    """The positions of rows from `position` on; in a grid each has four parts, and llama.cpp wants all of one part
+    together."""
+    if picture.grid is None:
+        return np.arange(position, position + len(picture.rows), dtype=np.int32)
+    return np.ascontiguousarray(picture.grid.places + np.int32(position))
 
 
 def pointer(array: npt.NDArray[Any], kind: Any) -> Any:

@@ -71,18 +71,19 @@ class LlamaModel:
         size_bytes = native.llama_model_size(model) + kv_bytes(model, pool_tokens, request.kv_type)
         size_bytes += Path(request.projector).stat().st_size if request.projector else 0
         on_gpu = gpu_share(request, model)
+        cuts = can_cut(model) and not (self.projector and self.projector.has_grid)
         bos, eos = native.llama_vocab_bos(self._vocab), native.llama_vocab_eos(self._vocab)
         return ModelInfo(
             num_ctx_train=native.llama_model_n_ctx_train(model),
             pool_tokens=pool_tokens,
             num_parallel=num_parallel(request, model),
-            num_slots=native.llama_n_seq_max(context) - int(can_cut(model)),
-            identity=_identity(request),
+            num_slots=native.llama_n_seq_max(context) - int(cuts),
+            identity=_identity(request, cuts),
             max_batch=native.llama_n_batch(context),
             size_bytes=size_bytes,
             vram_bytes=int(size_bytes * on_gpu),
             can_shift=bool(self._memory) and native.llama_memory_can_shift(self._memory),
-            can_cut=can_cut(model),
+            can_cut=cuts,
             idle_cells=None if on_gpu else idle_cells(model, native.llama_model_size(model)),
             mixes=on_gpu > 0,
             adds_bos=native.llama_vocab_get_add_bos(self._vocab),
@@ -158,7 +159,7 @@ class LlamaModel:
             code = native.llama_decode(self._context, self._batch.fill(chunks))
         else:
             native.llama_set_causal_attn(self._context, picture.is_causal)
-            code = native.llama_decode(self._context, self._batch.fill_rows(chunks[0]))
+            code = native.llama_decode(self._context, self._batch.fill_rows(chunks[0], picture))
             native.llama_set_causal_attn(self._context, True)
         if code == _ABORTED:
             self._abort.release()
@@ -286,6 +287,7 @@ def _open_projector(request: Load, model: Any) -> Projector | None:
     return projector
 
 
-def _identity(request: Load) -> str:
+def _identity(request: Load, cuts: bool) -> str:
     """What decides, besides the weights, what the bytes of a saved state mean."""
-    return f"llama {llama_cpp.__version__} {request.kv_type} flash {request.flash_attention}"
+    parts = "" if cuts else " whole"
+    return f"llama {llama_cpp.__version__} {request.kv_type} flash {request.flash_attention}{parts}"

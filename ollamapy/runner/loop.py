@@ -280,7 +280,7 @@ class Loop:
         self._lone_prompt = None
         if outcome is Decoded.ABORTED:
             for planned in batch:
-                self._model.remove(planned.sequence.slot, planned.sequence.num_computed, -1)
+                self._model.remove(planned.sequence.slot, planned.sequence.edge, -1)
         return outcome
 
     def _carry_out_moves(self) -> None:
@@ -310,7 +310,7 @@ class Loop:
         """The engine found no cells although the books say there are: guesses go, else the youngest sequence waits."""
         log.warning("no room in the pool state=%r", self._scheduler)
         for sequence in self._scheduler.running:
-            self._model.remove(sequence.slot, sequence.num_computed, -1)
+            self._model.remove(sequence.slot, sequence.edge, -1)
         guesses = [planned.sequence.speculation for planned in batch if planned.guessed]
         for speculation in guesses:
             if speculation:
@@ -465,7 +465,7 @@ def _chunk(planned: Planned) -> Chunk:
     picture = sequence.picture
     part = picture.part(start, end) if picture else None
     tokens = sequence.tokens[start:end]
-    return Chunk(sequence.slot, start, [*tokens, *guessed], planned.is_last, part, len(guessed))
+    return Chunk(sequence.slot, sequence.position, [*tokens, *guessed], planned.is_last, part, len(guessed))
 
 
 def _check_pictures(pictures: tuple[Picture, ...], max_batch: int) -> None:

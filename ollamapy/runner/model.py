@@ -21,7 +21,10 @@ Rows = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens of one sequence for the positions from `start` on, with logits of the last if wanted."""
+    """Tokens of one sequence for the positions from `start` on, with logits of the last if wanted.
+
+    With a picture that lies in a grid `start` is where the picture begins.
+    """
 
     slot: int
     start: int
@@ -38,6 +41,18 @@ class Chunk:
         return self.num_guessed + 1 if self.wants_output else 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """How rows of an image lie where positions have parts for time, height and width (M-RoPE).
+
+    `places` has a line for each of four parts, from where the image begins. The image takes `num_positions`, fewer than
+    it has rows: by the first part, which is all that cells are found by, they cannot be told apart.
+    """
+
+    places: npt.NDArray[np.int32]
+    num_positions: int
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Rows of vectors that take the place of tokens in a prompt, from position `start` on."""
@@ -46,14 +61,22 @@ class Picture:
     rows: Rows
     is_causal: bool = True
     """False where each row sees the later ones too, so that all must be computed in one batch."""
+    grid: Grid | None = None
 
     @property
     def end(self) -> int:
         return self.start + len(self.rows)
 
+    @property
+    def num_saved(self) -> int:
+        """Positions that it takes less than it has rows."""
+        return len(self.rows) - self.grid.num_positions if self.grid else 0
+
     def part(self, start: int, end: int) -> "Picture":
-        """The rows at the positions [start, end)."""
-        return replace(self, start=start, rows=self.rows[start - self.start : end - self.start])
+        """The rows that stand for the tokens [start, end)."""
+        cut = slice(start - self.start, end - self.start)
+        grid = Grid(self.grid.places[:, cut], self.grid.num_positions) if self.grid else None
+        return replace(self, start=start, rows=self.rows[cut], grid=grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,7 @@ class Piece:
     num_rows: int = 0
     is_causal: bool = True
     rows: Rows | None = None
+    grid: Grid | None = None
 
 
 class Opened(Protocol):
@@ -80,8 +104,11 @@ class Opened(Protocol):
 
 
 class Projector(Protocol):
+    has_grid: bool
+    """Rows of images lie in a grid."""
+
     def open(self, data: str) -> Opened:
-        """The image in a base64 text, scaled and cut as the model wants it. Raises InvalidInput, Unsupported."""
+        """The image in a base64 text, scaled and cut as the model wants it. Raises InvalidInput."""
 
     def close(self) -> None: ...
 

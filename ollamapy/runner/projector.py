@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from ollamapy.cores import num_cores
-from ollamapy.errors import InvalidInput, LoadFailed, Unsupported
+from ollamapy.errors import InvalidInput, LoadFailed
 from ollamapy.pictures import MAX_PIXELS
-from ollamapy.runner.model import Piece, Rows
+from ollamapy.runner.model import Grid, Piece, Rows
 from ollamapy.runner.weights import print_log
 from ollamapy.wire.runner import Load
 
@@ -48,13 +48,12 @@ class LlamaProjector:
                 hint="it must be made for this model: the widths of both must agree",
             )
         self._width = native.llama_model_n_embd_inp(model)
+        self.has_grid = bool(mtmd.mtmd_decode_use_mrope(self._context))
 
     def open(self, data: str) -> "OpenedImage":
-        """The image in a base64 text, scaled and cut as the model wants it. Raises InvalidInput, Unsupported."""
+        """The image in a base64 text, scaled and cut as the model wants it. Raises InvalidInput."""
         if not mtmd.mtmd_support_vision(self._context):
             raise InvalidInput("the projector of this model sees no images")
-        if mtmd.mtmd_decode_use_mrope(self._context):
-            raise Unsupported("images of models with positions in two dimensions (M-RoPE) are not supported yet")
         return OpenedImage(self._context, self._width, _pixels(data))
 
     def close(self) -> None:
@@ -92,7 +91,16 @@ class OpenedImage:
             tokens = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
             return Piece(tuple(tokens[: count.value]) if count.value else ())
         num_rows = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
-        return Piece((), num_rows, not mtmd.mtmd_decode_use_non_causal(self._context, chunk))
+        is_causal = not mtmd.mtmd_decode_use_non_causal(self._context, chunk)
+        return Piece((), num_rows, is_causal, grid=self._grid(chunk, num_rows))
+
+    def _grid(self, chunk: Any, num_rows: int) -> Grid | None:
+        if not mtmd.mtmd_decode_use_mrope(self._context):
+            return None
+        image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
+        found = (mtmd.mtmd_image_tokens_get_decoder_pos(image, 0, row) for row in range(num_rows))
+        places = np.array([(place.t, place.y, place.x, place.z) for place in found], np.int32)
+        return Grid(np.ascontiguousarray(places.T), mtmd.mtmd_input_chunk_get_n_pos(chunk))
 
     def encode(self) -> tuple[Piece, ...]:
         """The pieces with their rows."""

@@ -83,6 +83,23 @@ class Sequence:
         return len(self.tokens) - self.num_computed
 
     @property
+    def position(self) -> int:
+        """That of its first uncomputed token, or of the grid that this is in; images in a grid take less positions than
+        tokens."""
+        if not self.pictures:
+            return self.num_computed
+        picture = self.picture
+        at = picture.start if picture and picture.grid else self.num_computed
+        return at - sum(one.num_saved for one in self.pictures if one.end <= at)
+
+    @property
+    def edge(self) -> int:
+        """The first position that is past all computed ones."""
+        picture = self.picture
+        is_inside = picture and picture.grid and picture.start < self.num_computed
+        return self.position + int(bool(is_inside))
+
+    @property
     def picture(self) -> Picture | None:
         """The picture that is to be computed next, if one is."""
         at = self.num_computed

@@ -66,7 +66,7 @@ def assemble(parts: Sequence[list[int] | Told]) -> Prompt:
         digest, pieces = part
         for ordinal, piece in enumerate(pieces):
             if piece.rows is not None:
-                pictures.append(Picture(len(tokens), piece.rows, piece.is_causal))
+                pictures.append(Picture(len(tokens), piece.rows, piece.is_causal, piece.grid))
             tokens += piece.tokens or made_up_tokens(digest, ordinal, piece.num_rows)
     return Prompt(tokens, tuple(pictures))
 

@@ -1,7 +1,8 @@
 """What llama.cpp's own helpers make of a prompt with an image: the model's probabilities for the token after it.
 
-`python -m fakes.mtmd_reference MODEL PROJECTOR IMAGE BEFORE AFTER` prints the length of the prompt, the id
-of the likeliest token and the logarithm of its probability. A process of its own, because native code may end it.
+`python -m fakes.mtmd_reference MODEL PROJECTOR IMAGE BEFORE AFTER` prints the length of the prompt in tokens
+and positions, the id of the likeliest token and the logarithm of its probability. A process of its own, because native
+code may end it.
 """
 
 import ctypes
@@ -40,7 +41,7 @@ def main(model_path: str, projector_path: str, image_path: str, before: str, aft
     num_vocab = native.llama_vocab_n_tokens(native.llama_model_get_vocab(model))
     logits = np.ctypeslib.as_array(native.llama_get_logits_ith(context, -1), (num_vocab,)).astype(np.float64)
     best = int(logits.argmax())
-    print(past.value, best, logits[best] - np.logaddexp.reduce(logits))
+    print(mtmd.mtmd_helper_get_n_tokens(chunks), past.value, best, logits[best] - np.logaddexp.reduce(logits))
 
 
 if __name__ == "__main__":

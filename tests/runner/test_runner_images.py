@@ -102,6 +102,7 @@ KINDS_OF_SIGHT = {
     "llava": (attention, tiny_projector.write),
     "rows that see each other": (attention, tiny_projector.write_gemma),
     "gemma 3": (sliding_window, tiny_projector.write_gemma),
+    "rows in a grid": (two_dimensions, tiny_projector.write_qwen),
 }
 
 
@@ -109,16 +110,18 @@ KINDS_OF_SIGHT = {
 def test_an_image_is_computed_as_by_the_helpers_of_llama_cpp(tmp_path: Path, kind: str) -> None:
     for write, name in zip(KINDS_OF_SIGHT[kind], ("model.gguf", "projector.gguf"), strict=True):
         write(tmp_path / name)
-    (tmp_path / "image.png").write_bytes(picture(5))
+    image = picture(5, size=(40, 130))
+    (tmp_path / "image.png").write_bytes(image)
     files = [str(tmp_path / name) for name in ("model.gguf", "projector.gguf", "image.png")]
     command = [sys.executable, "-m", "fakes.mtmd_reference", *files, BEFORE, AFTER]
     printed = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60).stdout
-    num_prompt, token, logprob = printed.split()[-3:]
+    num_prompt, num_positions, token, logprob = printed.split()[-4:]
 
     with RunnerProcess() as process:
         seeing = Seeing(process, tmp_path / "model.gguf", tmp_path / "projector.gguf")
-        answers = [seeing.ask(f"{BEFORE}[img-0]{AFTER}", picture(5)) for _ in range(2)]
+        answers = [seeing.ask(f"{BEFORE}[img-0]{AFTER}", image) for _ in range(2)]
 
+    assert (int(num_positions) < int(num_prompt)) == (kind == "rows in a grid")
     for answer in answers:
         assert answer.finished.num_prompt == int(num_prompt)
         assert answer.finished.tokens[-len(answer.logprobs)] == int(token)
@@ -268,15 +271,39 @@ def test_a_projector_of_another_width_does_not_load(files: tuple[Path, Path], tm
         assert "could not load the projector wide.gguf" in process.load_error(load)
 
 
-def test_positions_in_two_dimensions_are_refused_and_texts_go_on(tmp_path: Path) -> None:
-    two_dimensions(tmp_path / "model.gguf")
-    tiny_projector.write_qwen(tmp_path / "projector.gguf")
+@pytest.fixture(scope="module")
+def grid_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("grid")
+    two_dimensions(folder / "model.gguf")
+    tiny_projector.write_qwen(folder / "projector.gguf")
+    return folder / "model.gguf", folder / "projector.gguf"
 
+
+def test_a_grid_in_small_batches_and_in_company_gives_the_same_answer(grid_files: tuple[Path, Path]) -> None:
+    prompt = f"{BEFORE}[img-0]-and-[img-1]{AFTER}"
+    images = (picture(1, size=(40, 130)), picture(2, size=(140, 130)))
     with RunnerProcess() as process:
-        seeing = Seeing(process, tmp_path / "model.gguf", tmp_path / "projector.gguf")
-        refusal = seeing.refused("[img-0]", picture(1))
-        text = seeing.ask("text")
+        expected = Seeing(process, *grid_files).ask(prompt, *images)
+    with RunnerProcess() as process:
+        small = Seeing(process, *grid_files, num_batch=5, num_parallel=1, pool_tokens=NUM_CTX)
+        alone = small.ask(prompt, *images)
+    with RunnerProcess() as process:
+        crowd = Seeing(process, *grid_files)
+        together = process.generate(*(crowd.request(prompt, *images) for _ in range(3)), crowd.request("only text"))
 
-    assert refusal.code == "unsupported"
-    assert "M-RoPE" in refusal.message
-    assert text.finished.num_output > 0
+    assert expected.finished.num_prompt > NUM_TEXT + len("-and-") + 60
+    for answer in (alone, *together[:3]):
+        assert_alike(answer, expected)
+
+
+def test_a_chat_goes_on_from_the_cells_of_a_grid(grid_files: tuple[Path, Path]) -> None:
+    prompt, image = f"{BEFORE}[img-0]{AFTER}", picture(1, size=(40, 130))
+    with RunnerProcess() as process:
+        seeing = Seeing(process, *grid_files)
+        first = seeing.ask(prompt, image)
+        longer = seeing.ask(f"{prompt}-then", image)
+    with RunnerProcess() as process:
+        fresh = Seeing(process, *grid_files).ask(f"{prompt}-then", image)
+
+    assert longer.finished.num_prompt_cached == first.finished.num_prompt - 1
+    assert_alike(longer, fresh)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fakes.sequences import sequence
 
-from ollamapy.runner.model import Picture
+from ollamapy.runner.model import Grid, Picture
 from ollamapy.runner.prefix import PrefixTree
 from ollamapy.runner.scheduler import Scheduler, Step
 from ollamapy.runner.sequence import Sequence
@@ -13,6 +13,11 @@ from ollamapy.runner.whole import WholePrefixes
 
 def picture(start: int, count: int, *, is_causal: bool = True) -> Picture:
     return Picture(start, np.zeros((count, 2), np.float32), is_causal)
+
+
+def gridded(start: int, count: int, num_positions: int) -> Picture:
+    places = np.arange(4 * count, dtype=np.int32).reshape(4, count)
+    return Picture(start, np.zeros((count, 2), np.float32), True, Grid(places, num_positions))
 
 
 def seeing(request_id: int, num_prompt: int, *pictures: Picture) -> Sequence:
@@ -115,3 +120,39 @@ def test_a_picture_that_is_cached_in_part_goes_on_in_its_middle() -> None:
     assert plan(step) == [[(1, 8)]]
     assert second.picture is not None
     assert len(second.picture.part(12, 20).rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("num_computed", "position", "edge"),
+    [
+        (0, 0, 0),
+        (10, 10, 10),
+        (11, 10, 11),
+        (24, 10, 11),
+        (25, 13, 13),
+        (30, 18, 18),
+        (35, 18, 19),
+        (39, 18, 19),
+        (40, 20, 20),
+    ],
+)
+def test_images_in_a_grid_take_fewer_positions_than_tokens(num_computed: int, position: int, edge: int) -> None:
+    one = seeing(1, 50, gridded(10, 15, 3), gridded(30, 10, 2))
+    one.num_computed = num_computed
+
+    assert (one.position, one.edge) == (position, edge)
+
+
+def test_without_a_grid_positions_are_tokens() -> None:
+    one = seeing(1, 50, picture(10, 15))
+    one.num_computed = 17
+
+    assert (one.position, one.edge) == (17, 17)
+
+
+def test_a_part_of_a_grid_has_the_places_of_its_rows() -> None:
+    part = gridded(10, 15, 3).part(12, 14)
+
+    assert part.grid
+    assert part.grid.places.tolist() == [[2, 3], [17, 18], [32, 33], [47, 48]]
+    assert len(part.rows) == 2
