@@ -1,6 +1,7 @@
 """Model names and digests: parse, print, to a path. Nothing else may take a name or a digest apart.
 
     [scheme://][host/][namespace/]model[:tag]
+    oci://host/repository[:tag]                 an artefact, whose repository may have any number of parts
 
 Each part has its own alphabet and length (`_PARTS`); a part that breaks it makes the whole name invalid, so a
 name that parsed can be joined to a folder without leaving it.
@@ -23,6 +24,8 @@ _PARTS = {
     "model": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}\Z"),
     "tag": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}\Z"),
 }
+_OCI = "oci://"
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*\Z")
 _DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})\Z")
 
 
@@ -35,11 +38,13 @@ class ModelName:
     model: str
     tag: str
     scheme: str = "https"
+    place: str = ""
+    """The repository in its registry when that is not `namespace/model`: artefacts of others have such."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The name that `text` spells, with defaults filled in. Raises InvalidName."""
-        name = cls._split(text)
+        name = cls._artefact(text) if text.startswith(_OCI) else cls._split(text)
         if not name.scheme:
             raise InvalidName("invalid model name", hint=f"the scheme of {text!r} is empty")
         for part, pattern in _PARTS.items():
@@ -59,6 +64,22 @@ class ModelName:
             raise InvalidName("invalid model name")
         host, namespace, model, tag = parts
         return cls.parse(f"{host}/{namespace}/{model}:{tag}")
+
+    @classmethod
+    def _artefact(cls, text: str) -> Self:
+        """The name that an artefact gets here. Its repository is kept beside it when the name cannot hold it."""
+        path, tag = text.removeprefix(_OCI), DEFAULT_TAG
+        if path.rfind(":") > path.rfind("/"):
+            path, _, tag = path.rpartition(":")
+        host, _, repository = path.partition("/")
+        if len(repository) > 255 or not _REPOSITORY.match(repository):
+            raise InvalidName("invalid model name", hint="wanted oci://HOST/REPOSITORY[:TAG], in lower case")
+        *above, model = repository.split("/")
+        if not above and host == "docker.io":
+            repository = f"{DEFAULT_NAMESPACE}/{model}"
+        namespace = "-".join(above).replace(".", "-") or DEFAULT_NAMESPACE
+        place = "" if repository == f"{namespace}/{model}" else repository
+        return cls(host, namespace, model, tag, "oci", place)
 
     @classmethod
     def _split(cls, text: str) -> Self:
@@ -101,13 +122,14 @@ class ModelName:
 
     @property
     def repository(self) -> str:
-        """`namespace/model`, as registries call it."""
-        return f"{self.namespace}/{self.model}"
+        """What its registry calls it: `namespace/model`, but for artefacts of others."""
+        return self.place or f"{self.namespace}/{self.model}"
 
     @property
     def served_repository(self) -> str:
         """What an ollamapy that serves its store calls it: with the host in front when it is not the default one."""
-        return self.repository if self.host.lower() == DEFAULT_HOST else f"{self.host}/{self.repository}"
+        repository = f"{self.namespace}/{self.model}"
+        return repository if self.host.lower() == DEFAULT_HOST else f"{self.host}/{repository}"
 
     def with_parts(self, host: str, namespace: str, model: str, tag: str) -> Self:
         """The same name in another spelling of its parts."""

@@ -166,3 +166,43 @@ def test_a_digest_is_read_in_either_form_and_printed_in_one(text):
 def test_what_is_no_digest_is_refused(text):
     with pytest.raises(InvalidDigest, match=r"^invalid digest format$"):
         Digest.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "full", "repository"),
+    [
+        ("oci://ghcr.io/org/m:v1", "ghcr.io/org/m:v1", "org/m"),
+        ("oci://docker.io/ai/m", "docker.io/ai/m:latest", "ai/m"),
+        ("oci://docker.io/m", "docker.io/library/m:latest", "library/m"),
+        ("oci://localhost:5000/m:v1", "localhost:5000/library/m:v1", "m"),
+        ("oci://ghcr.io/org/team.a/m:v1", "ghcr.io/org-team-a/m:v1", "org/team.a/m"),
+    ],
+)
+def test_an_artefact_keeps_its_repository_however_many_parts_it_has(text: str, full: str, repository: str) -> None:
+    name = ModelName.parse(text)
+
+    assert (name.full, name.repository, name.scheme) == (full, repository, "oci")
+    assert name.served_repository == full.rpartition(":")[0]
+    assert ModelName.parse(full).key == name.key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oci://",
+        "oci://h",
+        "oci://h/",
+        "oci://h//m",
+        "oci://h/../m",
+        "oci://h/Up/m",
+        "oci://h/m:",
+        "oci:///a/m",
+        "oci://h/-a/m",
+        "oci://h/a/m@sha256:0",
+        f"oci://h/{'a/' * 200}m",
+        f"oci://h/{'a/' * 60}m",
+    ],
+)
+def test_an_artefact_of_an_impossible_name_is_refused(text: str) -> None:
+    with pytest.raises(InvalidName):
+        ModelName.parse(text)

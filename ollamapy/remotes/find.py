@@ -4,7 +4,7 @@ Owns the reading of what people type after `pull`. Only decides: never opens a f
 
     1  an http(s) URL whose path ends in .gguf     that file, named after it
     2  a model name that the catalogue knows       the entry's source
-    3  oci://host/namespace/model[:tag]            the artefact in that registry, whoever made it
+    3  oci://host/repository[:tag]                 the artefact in that registry, whoever made it
     4  ms://org/repository[:quantization]          the same as modelscope.cn/org/repository
     5  any other model name                        the registry that its host names; offline, "file does not exist"
     6  anything else, local paths among it         "invalid model name"
@@ -109,8 +109,6 @@ def _name(text: str) -> ModelName:
     try:
         return ModelName.parse_local(text)
     except InvalidName as error:
-        if text.startswith("oci://"):
-            raise InvalidName(error.message, hint="wanted oci://HOST/NAMESPACE/MODEL[:TAG]") from error
         looks_local = text.startswith(("/", ".", "~", "file:")) or "\\" in text or text.lower().endswith(".gguf")
         raise InvalidName(error.message, hint=_FILE_HINT if looks_local else error.hint) from error
 

@@ -89,6 +89,15 @@ def test_a_damaged_artefact_is_fetched_again_by_the_words_that_brought_it(
     assert blob.read_bytes() == tiny_model("mamba")
 
 
+def test_a_repository_may_have_any_number_of_parts(daemon: DaemonProcess, registry: Registry) -> None:
+    for repository, name in (("solo", "library/solo"), ("org/team.a/deep", "org-team-a/deep")):
+        registry.push_artefact(repository, "v1", DOCKER_CONFIG, [(f"{DOCKER}gguf.v3", WEIGHTS, "")])
+
+        pull(daemon, registry, f"{repository}:v1")
+
+        assert answer(daemon, f"{registry.address}/{name}:v1") == "hello"
+
+
 def test_a_file_that_is_named_is_enough(daemon: DaemonProcess, registry: Registry) -> None:
     config = ("application/vnd.cncf.model.config.v1+json", b'{"descriptor":{"name":"x"}}')
     raw = "application/vnd.cncf.model.weight.v1.raw"
