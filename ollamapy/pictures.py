@@ -14,6 +14,10 @@ MAX_BYTES = 32 << 20
 """Of one image file."""
 MAX_PIXELS = 50_000_000
 """Of one image: decoded it takes 4 bytes for each."""
+MAX_IMAGES = 1000
+"""Of one request."""
+MAX_TOTAL_PIXELS = 2_000_000_000
+"""Of all images of a request: a flat image of a few kilobytes takes as long to decode as a photograph."""
 
 _PADDED = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -29,8 +33,20 @@ def base64_fault(text: str) -> str:
     return f"illegal base64 data at input byte {at}" if at < len(text) or len(text) % 4 else ""
 
 
-def check_image(text: str) -> None:
-    """Raises InvalidInput unless the base64 text `text` is an image within the bounds, Unsupported for sound."""
+def check_total(num_images: int, num_pixels: int = 0) -> None:
+    """Raises InvalidInput for more images, or more pixels in all of them, than a request may have."""
+    if num_images > MAX_IMAGES:
+        raise InvalidInput(f"the request has {num_images} images, and {MAX_IMAGES} are allowed")
+    if num_pixels > MAX_TOTAL_PIXELS:
+        raise InvalidInput(
+            f"the images have {num_pixels} pixels in all, and {MAX_TOTAL_PIXELS} are allowed",
+            hint="send them smaller: models scale them down",
+        )
+
+
+def check_image(text: str) -> int:
+    """The pixels of the image in the base64 text `text`. Raises InvalidInput unless it is one within the bounds,
+    Unsupported for sound."""
     num_bytes = len(text) // 4 * 3
     if num_bytes > MAX_BYTES:
         raise InvalidInput(
@@ -49,6 +65,7 @@ def check_image(text: str) -> None:
             f"the image has {width} x {height} pixels, and {MAX_PIXELS} in all are allowed",
             hint="send it smaller: models scale it down",
         )
+    return width * height
 
 
 def _is_sound(data: bytes) -> bool:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ollamapy.errors import InvalidInput, Unsupported
-from ollamapy.pictures import MAX_BYTES, MAX_PIXELS, check_image, image_size
+from ollamapy.pictures import (
+    MAX_BYTES,
+    MAX_IMAGES,
+    MAX_PIXELS,
+    MAX_TOTAL_PIXELS,
+    check_image,
+    check_total,
+    image_size,
+)
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("PNG", {}),
@@ -103,5 +111,26 @@ def test_sound_is_not_supported_yet(data: bytes) -> None:
 
 
 def test_an_image_within_the_bounds_passes() -> None:
-    check_image(sent(picture(1)))
-    check_image(sent(png_header(5000, 10000)))
+    assert check_image(sent(picture(1, size=(40, 50)))) == 2000
+    assert check_image(sent(png_header(5000, 10000))) == 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("num_images", "num_pixels", "complaint"),
+    [(MAX_IMAGES + 1, 0, "the request has 1001 images"), (41, 41 * MAX_PIXELS, "2050000000 pixels in all")],
+)
+def test_many_small_bombs_are_one(num_images: int, num_pixels: int, complaint: str) -> None:
+    check_total(MAX_IMAGES, MAX_TOTAL_PIXELS)
+
+    with pytest.raises(InvalidInput, match=complaint):
+        check_total(num_images, num_pixels)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_counts_as_its_first_frame(kind: str) -> None:
+    """Later frames are never decoded, so it does not matter how many there are."""
+    frames = [Image.new("RGB", (30, 20), (number % 256, number // 256, 0)) for number in range(400)]
+    data = BytesIO()
+    frames[0].save(data, kind, save_all=True, append_images=frames[1:])
+
+    assert check_image(sent(data.getvalue())) == 600

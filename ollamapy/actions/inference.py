@@ -21,7 +21,7 @@ from ollamapy.actions.services import Services
 from ollamapy.errors import Error, InvalidInput, LoadFailed, ModelFileError, NotFound, Unsupported
 from ollamapy.modelfile.options import OPTIONS, check_options, go_quote, merge
 from ollamapy.names import ModelName
-from ollamapy.pictures import base64_fault, check_image
+from ollamapy.pictures import base64_fault, check_image, check_total
 from ollamapy.pool.memory import available_bytes, plan_load, request_num_ctx
 from ollamapy.pool.pool import Label
 from ollamapy.pool.state import Demand
@@ -150,8 +150,11 @@ async def check_images(subject: Subject, images: Sequence[str]) -> None:
             "images are supported with a projector file only, and this model has its image encoder in its weights",
             hint="create it from a text model and its mmproj file: two FROM lines in a Modelfile",
         )
+    check_total(len(images))
+    num_pixels = 0
     for image in images:
-        await asyncio.to_thread(check_image, image)
+        num_pixels += await asyncio.to_thread(check_image, image)
+    check_total(len(images), num_pixels)
 
 
 def effective_think(subject: Subject, think: Think, sent: str) -> Think:
