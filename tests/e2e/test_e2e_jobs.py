@@ -27,9 +27,22 @@ def registry() -> Iterator[FaultyRegistry]:
         yield registry
 
 
-@pytest.fixture
-def daemon(start: Callable[..., DaemonProcess]) -> DaemonProcess:
-    return start(OLLAMAPY_OFFLINE="0")
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """One for all tests that set no limit: each has a registry, and so jobs, of its own."""
+    daemon = DaemonProcess(tmp_path_factory.mktemp("home"), {"OLLAMAPY_OFFLINE": "0"})
+    yield daemon
+    assert daemon.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def blobs_are_forgotten(daemon: DaemonProcess) -> Iterator[None]:
+    """What a test has pulled, whole or in part, is nothing to the next one."""
+    yield
+    for model in daemon.request("GET", "/api/tags").json()["models"]:
+        assert daemon.request("DELETE", "/api/delete", {"model": model["name"]}).status_code == 200
+    for path in (daemon.home / "models" / "blobs").iterdir():
+        path.unlink()
 
 
 def run(daemon: DaemonProcess, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -38,9 +51,16 @@ def run(daemon: DaemonProcess, *words: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def jobs(daemon: DaemonProcess) -> list[dict[str, Any]]:
+def jobs(daemon: DaemonProcess, where: str) -> list[dict[str, Any]]:
+    """The jobs that pull from the host `where`."""
     found: list[dict[str, Any]] = daemon.request("GET", "/api/jobs").json()["jobs"]
-    return found
+    return [job for job in found if job["model"].startswith(where)]
+
+
+def await_bytes(daemon: DaemonProcess, registry: FaultyRegistry) -> str:
+    """The number of the only job, once some bytes have come."""
+    wait_until(lambda: any(job["completed"] for job in jobs(daemon, registry.host)), "some bytes")
+    return str(jobs(daemon, registry.host)[0]["id"])
 
 
 class Client(threading.Thread):
@@ -70,38 +90,38 @@ def blob(daemon: DaemonProcess, registry: FaultyRegistry) -> Path:
 
 def test_a_pause_stops_the_bytes_and_a_resume_brings_the_rest(registry: FaultyRegistry, daemon: DaemonProcess) -> None:
     client = Client(daemon, registry)
-    wait_until(lambda: any(job["completed"] for job in jobs(daemon)), "some bytes")
-    (job,) = jobs(daemon)
+    number = await_bytes(daemon, registry)
+    (job,) = jobs(daemon, registry.host)
     assert (job["kind"], job["model"], job["status"]) == ("pull", f"{registry.host}/ns/big:latest", "running")
 
-    paused = run(daemon, "jobs", "pause", str(job["id"]))
+    paused = run(daemon, "jobs", "pause", number)
     assert paused.stdout.splitlines()[1].split()[2] == "paused", paused.stderr
-    words = f"paused, ollamapy jobs resume {job['id']} goes on"
+    words = f"paused, ollamapy jobs resume {number} goes on"
     wait_until(lambda: words in client.statuses, "the client to be told")
     registry.bytes_per_second = 0
     asked = first_bytes(registry)
     daemon.post("/api/pull", model=f"{registry.host}/ns/small", insecure=True)
-    (still,) = [found for found in jobs(daemon) if found["id"] == job["id"]]
+    (still,) = [found for found in jobs(daemon, registry.host) if found["id"] == job["id"]]
     assert (still["status"], still["bytes_per_second"]) == ("paused", 0)
     assert 0 < still["completed"] < still["total"]
     assert first_bytes(registry) == asked
     assert not blob(daemon, registry).exists()
 
-    assert run(daemon, "jobs", "resume", str(job["id"])).returncode == 0
+    assert run(daemon, "jobs", "resume", number).returncode == 0
     client.join(60)
     assert client.statuses[-1] == "success"
     assert first_bytes(registry)[-1] > 0
     assert blob(daemon, registry).read_bytes() == WEIGHTS
-    assert {found["status"] for found in jobs(daemon)} == {"done"}
+    assert {found["status"] for found in jobs(daemon, registry.host)} == {"done"}
 
 
 def test_a_cancelled_pull_leaves_what_came_for_the_next_one(registry: FaultyRegistry, daemon: DaemonProcess) -> None:
     name = f"{registry.host}/ns/big"
     said = run(daemon, "pull", name, "--insecure", "--detach")
-    assert said.stdout == f"job 1 pulls {name}:latest\n", said.stderr
-    wait_until(lambda: any(job["completed"] for job in jobs(daemon)), "some bytes")
+    number = await_bytes(daemon, registry)
+    assert said.stdout == f"job {number} pulls {name}:latest\n"
 
-    assert run(daemon, "jobs", "cancel", "1").stdout.splitlines()[1].split()[2] == "cancelled"
+    assert run(daemon, "jobs", "cancel", number).stdout.splitlines()[1].split()[2] == "cancelled"
 
     assert list(blob(daemon, registry).parent.glob("*-partial"))
     assert not blob(daemon, registry).exists()
@@ -113,9 +133,9 @@ def test_a_cancelled_pull_leaves_what_came_for_the_next_one(registry: FaultyRegi
 
 def test_a_client_learns_that_somebody_cancelled_its_pull(registry: FaultyRegistry, daemon: DaemonProcess) -> None:
     client = Client(daemon, registry)
-    wait_until(lambda: any(job["completed"] for job in jobs(daemon)), "some bytes")
+    number = await_bytes(daemon, registry)
 
-    assert daemon.request("DELETE", f"/api/jobs/{jobs(daemon)[0]['id']}").json()["status"] == "cancelled"
+    assert daemon.request("DELETE", f"/api/jobs/{number}").json()["status"] == "cancelled"
 
     client.join(60)
     assert client.statuses[-1] == f"the pull of {registry.host}/ns/big:latest was cancelled"
@@ -130,9 +150,12 @@ def test_a_client_that_leaves_ends_its_job_and_not_the_one_in_the_background(
         lines = response.iter_lines()
         wait_until(lambda: "total" in json.loads(next(lines)), "progress")
 
-    wait_until(lambda: [job["status"] for job in jobs(daemon)] == ["running", "cancelled"], "the job to end")
+    def statuses() -> list[str]:
+        return [job["status"] for job in jobs(daemon, registry.host)]
+
+    wait_until(lambda: statuses() == ["running", "cancelled"], "the job to end")
     registry.bytes_per_second = 0
-    wait_until(lambda: jobs(daemon)[0]["status"] == "done", "the other job")
+    wait_until(lambda: statuses()[0] == "done", "the other job")
     assert len(first_bytes(registry)) == 1
 
 
@@ -156,15 +179,17 @@ def test_a_limit_holds_wherever_it_is_set(
 
 
 def test_what_is_wrong_with_a_job_is_said(daemon: DaemonProcess) -> None:
-    assert run(daemon, "jobs").stdout.split() == ["ID", "MODEL", "STATUS", "DONE", "SIZE", "RATE"]
-    unknown = run(daemon, "jobs", "pause", "7")
-    assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (1, "Error: job '7' not found")
+    def found() -> list[dict[str, Any]]:
+        return jobs(daemon, "nowhere.invalid")
+
+    unknown = run(daemon, "jobs", "pause", "777")
+    assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (1, "Error: job '777' not found")
     assert daemon.request("POST", "/api/jobs", {"model": "a b"}).json()["error"] == "invalid model name"
-    assert daemon.request("POST", "/api/jobs", {"model": "a", "limit_rate": -1}).status_code == 400
-    assert jobs(daemon) == []
-    daemon.post("/api/jobs", model="nowhere.invalid/a/b")
-    wait_until(lambda: jobs(daemon)[0]["status"] == "failed", "the job to fail")
-    assert jobs(daemon)[0]["error"].startswith("pull model manifest: ")
-    assert daemon.request("POST", "/api/jobs/1/resume").status_code == 400
-    assert daemon.request("DELETE", "/api/jobs/1").status_code == 200
-    assert jobs(daemon) == []
+    assert daemon.request("POST", "/api/jobs", {"model": "nowhere.invalid/a/b", "limit_rate": -1}).status_code == 400
+    assert found() == []
+    number = daemon.post("/api/jobs", model="nowhere.invalid/a/b")["id"]
+    wait_until(lambda: found()[0]["status"] == "failed", "the job to fail")
+    assert found()[0]["error"].startswith("pull model manifest: ")
+    assert daemon.request("POST", f"/api/jobs/{number}/resume").status_code == 400
+    assert daemon.request("DELETE", f"/api/jobs/{number}").status_code == 200
+    assert found() == []

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import time
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,13 @@ from fakes.store_files import tree
 
 from ollamapy.errors import RemoteError
 from ollamapy.names import ModelName
-from ollamapy.remotes.hub import HubRemote, files_of, is_hub
+from ollamapy.remotes.base import Source
+from ollamapy.remotes.hub import HubRemote, _bar, files_of, is_hub
+from ollamapy.remotes.pace import Limiter, limits
+from ollamapy.remotes.threads import Stop
 from ollamapy.store.blobs import Blobs
 from ollamapy.store.layout import Layout
+from ollamapy.wire.native import Progress
 
 
 def test_the_hub_is_its_own_hosts_and_the_mirror_in_its_place() -> None:
@@ -34,3 +40,19 @@ def test_without_the_package_the_error_says_how_to_get_it(tmp_path: Path, monkey
     assert "pip install 'ollamapy[hf]'" in unlisted.value.hint
     assert unfetched.value.hint == unlisted.value.hint
     assert not tree(tmp_path)
+
+
+def test_a_limit_holds_for_what_the_package_downloads() -> None:
+    pytest.importorskip("huggingface_hub.utils")
+    hub = pytest.importorskip("huggingface_hub")
+    lines: list[Progress] = []
+
+    def download() -> float:
+        limits.set((Limiter(rate=1000),))
+        bar = _bar(hub, Source("hub", "org/repo", "m.gguf"), lines.append, Stop())(total=300)
+        start = time.monotonic()
+        bar.update(300)
+        return time.monotonic() - start
+
+    assert copy_context().run(download) >= 0.3
+    assert (lines[-1].completed, lines[-1].total) == (300, 300)
