@@ -345,3 +345,12 @@ def test_models_are_those_of_tags_in_its_order(shared: DaemonProcess, mirror: st
     assert {model["id"]: model["owned_by"] for model in listed["data"]}["ann/parrot:v1"] == "ann"
     for name in ("ann/parrot:v1", "ann%2Fparrot:v1"):
         assert shared.request("GET", f"/v1/models/{name}").json()["id"] == "ann/parrot:v1"
+
+
+@pytest.mark.weights
+def test_an_empty_text_is_a_text_of_the_tokens_that_the_tokenizer_adds(starters: DaemonProcess) -> None:
+    """The native API would only load the model."""
+    answer = answered(starters, embed("", model="starter-embed"))
+
+    assert [len(item["embedding"]) for item in answer["data"]] == [384]
+    assert answer["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
