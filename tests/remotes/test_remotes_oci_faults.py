@@ -50,7 +50,7 @@ class Puller:
     registry: FaultyRegistry
     key_file: Path
     part_bytes: int = PART
-    stall_seconds: float = 5.0
+    stall_seconds: float = 60.0
     pauses: list[float] = field(default_factory=list)
     lines: list[Progress] = field(default_factory=list)
 

@@ -75,8 +75,8 @@ class Crew:
         while living := self._living(among):
             rank = min(source.rank for source in living)
             chosen = [source for source in living if source.rank == rank]
-            seconds = _HASTY_SECONDS if len(living) > 1 else DIRECT_URL_SECONDS
-            await asyncio.gather(*(self._prepare(source, prepare, seconds) for source in chosen))
+            is_alone = len(living) == 1
+            await asyncio.gather(*(self._prepare(source, prepare, is_alone=is_alone) for source in chosen))
             if chosen := [source for source in chosen if not source.is_dropped]:
                 return chosen
         raise self._error
@@ -84,11 +84,14 @@ class Crew:
     def _living(self, among: Collection[Source] | None = None) -> list[Source]:
         return [source for source in (self.sources if among is None else among) if not source.is_dropped]
 
-    async def _prepare(self, source: Source, prepare: Prepare, seconds: float) -> None:
+    async def _prepare(self, source: Source, prepare: Prepare, *, is_alone: bool) -> None:
         try:
-            await prepare(source, seconds, self.sleep)
+            async with asyncio.timeout(None if is_alone else _LEASE_LIMIT_SECONDS):
+                await prepare(source, DIRECT_URL_SECONDS if is_alone else _HASTY_SECONDS, self.sleep)
         except RemoteError as error:
             self._drop(source, error)
+        except TimeoutError:
+            self._drop(source, RemoteError(f"{source.host} does not answer"))
 
     def _drop(self, source: Source, error: RemoteError) -> None:
         self._error = error

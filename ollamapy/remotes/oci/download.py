@@ -110,8 +110,11 @@ class _Arrivals:
 
     async def take(self, part: Part, pieces: list[bytes], source: Source) -> None:
         start = part.offset + part.completed
-        await in_thread(lambda stop: self._write(part, pieces))
-        self.origins.note(start, part.offset + part.completed, source)
+        try:
+            await in_thread(lambda stop: self._write(part, pieces))
+        finally:  # who is cancelled here has written all the same
+            if part.offset + part.completed > start:
+                self.origins.note(start, part.offset + part.completed, source)
         self.tell()
 
     def _write(self, part: Part, pieces: list[bytes]) -> None:

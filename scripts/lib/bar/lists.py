@@ -17,6 +17,7 @@ from scripts.lib.bar.finding import Finding
 from scripts.lib.bar.ground import Ground
 
 NUM_MODELS = 500
+NUM_NAMES = 1000
 NUM_ASKS = 100
 NUM_TOKENS = 8_000
 NUM_BLOCKS = 32
@@ -26,7 +27,7 @@ TENSORS = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm",
 
 
 async def lists(ground: Ground) -> list[Finding]:
-    """The list of 500 models, each with weights of its own, and the details of one, on a warm daemon."""
+    """The list of 500 models, each with weights of its own, and of 1,000 names for them, and the details of one."""
     return await asyncio.to_thread(_lists)
 
 
@@ -39,10 +40,14 @@ def _lists() -> list[Finding]:
                 for number in range(NUM_MODELS):
                     _create(client, Path(folder), number)
                 time.sleep(SETTLE_SECONDS)  # what has just changed may change again, and is not kept
-                return [
+                found = [
                     _finding(f"/api/tags, {NUM_MODELS} models, ms", client.list, 20.0),
                     _finding("/api/show, ms", lambda: client.show("bench-7"), 10.0),
                 ]
+                for number in range(NUM_MODELS, NUM_NAMES):
+                    client.copy(f"bench-{number - NUM_MODELS}", f"bench-{number}")
+                time.sleep(SETTLE_SECONDS)
+                return [*found, _finding(f"/api/tags, {NUM_NAMES} names, ms", client.list, 100.0)]
         finally:
             ground.stop()
 
