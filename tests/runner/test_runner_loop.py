@@ -567,12 +567,16 @@ def test_the_same_prompt_again_computes_one_token() -> None:
     assert num_computed(model) == 9 + 1
 
 
-def test_scopes_do_not_share() -> None:
-    model = WatchedEcho(num_parallel=1)
+@pytest.mark.parametrize("num_parallel", [1, 2])
+@pytest.mark.parametrize("can_cut", [True, False])
+def test_scopes_do_not_share(num_parallel: int, can_cut: bool) -> None:
+    """Neither what is there nor what is being computed."""
+    model = WatchedEcho(num_parallel=num_parallel, max_batch=8, can_cut=can_cut)
 
-    served = serve(model, [request(n, "abcdefgh", scope=f"key {n}") for n in range(2)])
+    served = serve(model, [request(n, "abcdefgh" * 4, scope=f"key {n}") for n in range(2)])
 
-    assert served[1].finished.num_prompt_cached == 0
+    assert [served[n].finished.num_prompt_cached for n in range(2)] == [0, 0]
+    assert num_computed(model) >= 2 * 33
 
 
 def test_a_chat_goes_on_from_its_last_answer() -> None:

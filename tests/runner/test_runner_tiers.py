@@ -92,10 +92,23 @@ def test_a_prefix_outlives_its_runner_in_files(can_cut: bool, tmp_path: Path) ->
     assert num_computed(second) < 10
 
 
-def test_a_prefix_never_crosses_scopes(tmp_path: Path) -> None:
-    first = WatchedEcho()
+@pytest.mark.parametrize("can_cut", [True, False])
+def test_what_left_the_pool_never_crosses_scopes(can_cut: bool) -> None:
+    model = WatchedEcho(pool_tokens=400, num_parallel=1, can_cut=can_cut)
+    asked = [("mine", LONG), ("other", "x" + LONG), ("yours", LONG), ("mine", LONG)]
+
+    served = serve(model, [request(n, prompt, scope) for n, (scope, prompt) in enumerate(asked)], tiers=tiers(model))
+
+    cached = [served[n].finished.num_prompt_cached for n in range(4)]
+    assert cached[:3] == [0, 0, 0]
+    assert cached[3] >= 256
+
+
+@pytest.mark.parametrize("can_cut", [True, False])
+def test_a_prefix_never_crosses_scopes_in_files(can_cut: bool, tmp_path: Path) -> None:
+    first = WatchedEcho(can_cut=can_cut)
     serve(first, [request(1, LONG, "mine")], tiers=tiers(first, tmp_path))
-    second = WatchedEcho()
+    second = WatchedEcho(can_cut=can_cut)
 
     served = serve(second, [request(1, LONG, "yours")], tiers=tiers(second, tmp_path))
 
