@@ -32,7 +32,8 @@ def links(tmp_path_factory: pytest.TempPathFactory, embed_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, links: Path) -> Iterator[DaemonProcess]:
     """A daemon that has pulled the starter with the shipped catalogue."""
-    env = {"PIP_FIND_LINKS": str(links), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
+    pip = {"PIP_FIND_LINKS": str(links), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
+    env = {**pip, "OLLAMAPY_OFFLINE": "0"}  # offline no pip is started
     daemon = DaemonProcess(tmp_path_factory.mktemp("starter-embed"), env)
     daemon.pulled = list(daemon.stream("/api/pull", model="starter-embed"))  # type: ignore[attr-defined]
     yield daemon
