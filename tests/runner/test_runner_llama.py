@@ -400,13 +400,13 @@ def test_a_cancel_ends_a_long_prompt(model: Model) -> None:
 
 def test_a_cancelled_prompt_leaves_its_cells_to_the_next(runner: RunnerProcess, starter_gguf: Path) -> None:
     """One batch for the whole prompt, and a pool for one of them: the cancel ends the step that runs."""
-    model = Model(runner, load_request(starter_gguf, num_ctx=2048, num_batch=2048))
-    first = model.request("word " * 2000, num_ctx=2048, fields={"cut": True})
+    model = Model(runner, load_request(starter_gguf, num_ctx=1024, num_batch=1024))
+    first = model.request("word " * 1000, num_ctx=1024, fields={"cut": True})
     runner.send(first)
     model.tokenize("the prompt is under way")
 
     runner.send(Cancel(first.id))
-    second = model.greedy("other " * 2000, 1, num_ctx=2048, fields={"cut": True})
+    second = model.greedy("other " * 1000, 1, num_ctx=1024, fields={"cut": True})
 
     assert runner.answer(first.id).finished.reason == "cancel"
     assert second.finished.num_output == 1
