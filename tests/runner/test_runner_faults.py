@@ -31,9 +31,11 @@ def runner() -> Iterator[RunnerProcess]:
         yield process
 
 
-def load_request(path: Path, folder: Path | None = None) -> Load:
-    kept = {"snapshot_folder": str(folder), "snapshot_key": "starter", "snapshot_bytes": 1 << 30} if folder else {}
-    return Load("llama", str(path), POOL_TOKENS, POOL_TOKENS, 8, num_thread=1, **kept)
+def load_request(path: Path, folder: Path | None = None, **fields: Any) -> Load:
+    kept: dict[str, Any] = (
+        {"snapshot_folder": str(folder), "snapshot_key": "starter", "snapshot_bytes": 1 << 30} if folder else {}
+    )
+    return Load("llama", str(path), POOL_TOKENS, POOL_TOKENS, 8, num_thread=1, **kept, **fields)
 
 
 def request(prompt: str, num_predict: int = 1, **fields: Any) -> Generate:
@@ -88,6 +90,17 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file_fails_nobody(
     assert runner.close() == 0, runner.stderr
     assert runner.stderr.count("snapshots not saved") == 1
     assert [*files(tmp_path, "kv"), *files(tmp_path, "part")] == []
+
+
+def test_snapshots_of_another_type_of_cache_are_not_used(starter_gguf: Path, tmp_path: Path) -> None:
+    cached = []
+    for kv_type in ("f16", "q8_0", "f16"):
+        with RunnerProcess() as runner:
+            runner.load(load_request(starter_gguf, tmp_path, kv_type=kv_type))
+            cached.append(answer(runner, LONG[:460]).finished.num_prompt_cached)
+            assert runner.close() == 0, runner.stderr
+
+    assert cached == [0, 0, 64]
 
 
 def test_a_runner_that_is_killed_while_it_saves_leaves_nothing_half_that_is_used(

@@ -1,5 +1,6 @@
 """What the pool has no room for comes back from host memory and from files: faster than computing, and the same."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 
 from ollamapy.runner.prefix import Restore, Spill
 from ollamapy.runner.snapshots import Snapshots
-from ollamapy.runner.tiers import HostMemory, Tiers, blocks
+from ollamapy.runner.tiers import HostMemory, Tiers, blocks, open_tiers
 from ollamapy.wire.options import Options
-from ollamapy.wire.runner import Generate
+from ollamapy.wire.runner import Generate, Load
 
 PLENTY = 1 << 20
 LONG = "abcdefgh" * 40
@@ -113,6 +114,22 @@ def test_a_prefix_never_crosses_scopes_in_files(can_cut: bool, tmp_path: Path) -
     served = serve(second, [request(1, LONG, "yours")], tiers=tiers(second, tmp_path))
 
     assert served[1].finished.num_prompt_cached == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "identity", "num_cached"), [("weights", "echo", 320), ("others", "echo", 0), ("weights", "echo 2", 0)]
+)
+def test_snapshots_of_other_weights_or_of_another_build_are_not_used(
+    key: str, identity: str, num_cached: int, tmp_path: Path
+) -> None:
+    def ask(key: str, identity: str) -> int:
+        model = WatchedEcho()
+        model.info = replace(model.info, identity=identity)
+        kept = {"snapshot_folder": str(tmp_path), "snapshot_key": key, "snapshot_bytes": PLENTY}
+        load = Load("echo", "", 1000, 1000, 1, **kept)  # type: ignore[arg-type]
+        return serve(model, [request(1, LONG)], tiers=open_tiers(load, model))[1].finished.num_prompt_cached
+
+    assert [ask("weights", "echo"), ask(key, identity)] == [0, num_cached]
 
 
 @pytest.mark.parametrize("can_cut", [True, False])
