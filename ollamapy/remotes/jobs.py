@@ -72,6 +72,7 @@ class Jobs:
 
     def add(self, model: str, limit_rate: int = 0) -> Job:
         """A new job, which does nothing yet."""
+        self._forget()
         self._last_id += 1
         job = self._jobs[self._last_id] = Job(self._last_id, model, limit_rate, time.time())
         return job
@@ -85,9 +86,12 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Every job that is not over, and those that ended lately."""
+        self._forget()
+        return list(self._jobs.values())
+
+    def _forget(self) -> None:
         for job in outlived(self._jobs.values(), time.time()):
             del self._jobs[job.id]
-        return list(self._jobs.values())
 
     @staticmethod
     def listed(job: Job) -> ListedJob:

@@ -1,6 +1,7 @@
 """Jobs at work, with a remote whose every step the test decides."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pytest
 from ollamapy.errors import Cancelled, NotFound, RemoteError
 from ollamapy.names import Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, pulling
-from ollamapy.remotes.job import Job
+from ollamapy.remotes.job import MAX_ENDED, Job
 from ollamapy.remotes.jobs import Fetching, Jobs
 from ollamapy.remotes.transfers import Transfers
 from ollamapy.store.store import Store
@@ -197,6 +198,14 @@ def test_a_job_that_is_over_can_be_forgotten(store: Store) -> None:
         assert scene.jobs.all() == []
 
     play(store, story)
+
+
+def test_jobs_that_nobody_lists_are_forgotten_too() -> None:
+    jobs = Jobs()
+    for _ in range(MAX_ENDED + 10):
+        jobs.add("tiny").end("done", now=time.time())
+
+    assert len(jobs._jobs) <= MAX_ENDED + 1
 
 
 @pytest.mark.parametrize("text", ["2", "0", "-1", "x", "", "9" * 5000, "١"])
