@@ -98,6 +98,7 @@ class Job:
         """No more bytes come until `resume`. Raises InvalidInput when it is over."""
         self._require_alive()
         self.status = "paused"
+        self.tally.samples.clear()  # a speed is that of the time in which it runs
         self._may_run.clear()
 
     def resume(self) -> None:

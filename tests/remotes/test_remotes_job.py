@@ -70,6 +70,18 @@ def test_a_job_is_paused_and_resumed_as_often_as_anybody_wants() -> None:
     assert (job.status, job.is_paused) == ("running", False)
 
 
+def test_the_time_of_a_pause_does_not_count_for_the_speed() -> None:
+    job = Job(1, "m")
+    job.tell(line(10), now=1.0)
+    job.tell(line(20), now=2.0)
+    job.pause()
+    job.resume()
+    job.tell(line(40), now=9.0)
+    job.tell(line(60), now=10.0)
+
+    assert job.listed(now=10.0).bytes_per_second == 20
+
+
 @pytest.mark.parametrize("status", ["done", "failed", "cancelled"])
 def test_a_job_that_is_over_stays_as_it_is(status: str) -> None:
     job = Job(7, "m")
