@@ -27,6 +27,9 @@ class Runner(Protocol):
 
     async def detokenize(self, tokens: Sequence[int]) -> str: ...
 
+    async def check(self) -> None:
+        """Ends a process that hangs: its requests raise RunnerDied, and `on_death` is called. Free while it talks."""
+
     async def stop(self) -> None:
         """Ends the process; requests that still run raise RunnerDied."""
 

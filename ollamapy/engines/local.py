@@ -1,8 +1,10 @@
 """Runs a model in a child process on this machine, speaking `wire/runner.py` over its pipes."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
@@ -50,6 +52,11 @@ _OUT_OF_MEMORY = (
 """What engines say when there is not enough memory."""
 _SAVE_SECONDS = 10.0
 """How long a runner may take to end: it saves what it has computed."""
+_QUIET_SECONDS = 1.0
+"""A runner that has spoken within this time is believed to be well."""
+_PING_SECONDS = 10.0
+_READ_BYTES_PER_SECOND = 100_000
+"""The least that a runner reads. The thread that answers a ping tokenizes what came before it: 1 MB/s and more."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +81,8 @@ class LocalRunner:
         self._on_death = on_death
         self._ids = itertools.count(1)
         self._queues: dict[int, asyncio.Queue[Event | RunnerDied]] = {}
+        self._sizes: dict[int, int] = {}
+        self._heard = time.monotonic()
         self._loading: asyncio.Queue[Event | RunnerDied] = asyncio.Queue()
         self._child: Child | None = None
         self._death: RunnerDied | None = None
@@ -131,7 +140,7 @@ class LocalRunner:
                     is_done = True
                     raise _as_error(event)
         finally:
-            self._queues.pop(request_id, None)
+            self._close(request_id)
             if not is_done:
                 self._send(Cancel(request_id))
 
@@ -153,6 +162,27 @@ class LocalRunner:
         assert isinstance(answer, Text)
         return answer.text
 
+    async def check(self) -> None:
+        """Ends a child that hangs, as if it had died; one that has spoken lately is not asked."""
+        if time.monotonic() - self._heard < _QUIET_SECONDS:
+            return
+        with contextlib.suppress(RunnerDied):
+            while self.is_alive and not await self._answers(patience_seconds(sum(self._sizes.values()))):
+                pass
+
+    async def _answers(self, patience: float) -> bool:
+        """Whether the child answers in time; one that says nothing at all until then is killed. Raises RunnerDied."""
+        asked = time.monotonic()
+        try:
+            await asyncio.wait_for(self.detokenize(()), patience)
+        except TimeoutError:
+            if self._heard < asked and self._child and self._watcher:
+                log.warning("runner hangs and is killed pid=%d silent_seconds=%.0f", self.pid, patience)
+                self._child.kill()
+                await asyncio.shield(self._watcher)
+            return False
+        return True
+
     async def stop(self) -> None:
         """Ends the child; whoever still waits for it gets RunnerDied."""
         self._is_stopping = True
@@ -171,7 +201,7 @@ class LocalRunner:
             self._send(Cancel(request_id))
             raise
         finally:
-            self._queues.pop(request_id, None)
+            self._close(request_id)
         if isinstance(event, RunnerDied | Refusal):
             raise _as_error(event)
         return event
@@ -183,11 +213,19 @@ class LocalRunner:
         self._queues[request_id] = queue
         return queue
 
+    def _close(self, request_id: int) -> None:
+        self._queues.pop(request_id, None)
+        self._sizes.pop(request_id, None)
+
     def _send(self, message: Generate | Embed | Cancel | Tokenize | Detokenize) -> None:
         assert self._child is not None
-        self._child.send(encode(message))
+        line = encode(message)
+        if message.id in self._queues:
+            self._sizes[message.id] = len(line)
+        self._child.send(line)
 
     def _on_line(self, line: bytes) -> None:
+        self._heard = time.monotonic()
         event = event_decoder.decode(line)
         match event:
             case Loading() | Ready() | LoadError():
@@ -214,6 +252,11 @@ class LocalRunner:
     def __repr__(self) -> str:
         state = "alive" if self.is_alive else "ended"
         return f"<LocalRunner {state} pid {self.pid}, {len(self._queues)} requests>"
+
+
+def patience_seconds(num_bytes: int) -> float:
+    """How long to wait for a sign of life from a runner that may still be reading requests of so many bytes."""
+    return _PING_SECONDS + num_bytes / _READ_BYTES_PER_SECOND
 
 
 def load_failure(failed: LoadError, exit_: Exit) -> Error:

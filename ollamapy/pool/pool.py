@@ -72,8 +72,11 @@ class Pool:
     async def lease(self, demand: Demand, label: Label) -> AsyncIterator[Runner]:
         """The right to use the runner that `demand` names until the block ends.
 
-        Waits for a load or for the queue. Raises LoadFailed, ModelFileError, Busy; Cancelled when the daemon stops.
+        Waits for a load or for the queue; a runner that hangs is replaced. Raises LoadFailed, ModelFileError, Busy;
+        Cancelled when the daemon stops.
         """
+        if demand.key in self._runners:
+            await self._runners[demand.key][0].check()
         if self._is_closing:
             raise Cancelled("the server is shutting down")
         ticket = next(self._tickets)

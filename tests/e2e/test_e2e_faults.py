@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.daemon_process import DaemonProcess, wait_until
+from fakes.frozen import freeze
 from fakes.gguf_files import echo_gguf
 
 DIED = "model runner has unexpectedly stopped"
@@ -49,6 +51,25 @@ def test_a_runner_killed_in_mid_answer_ends_the_stream_with_an_error_line_and_st
     assert last.keys() == {"error"}
     assert last["error"] == "an error was encountered while running the model: signal: SIGKILL"
     assert daemon.post("/api/generate", model="slow", prompt="ok")["response"] == "ok"
+
+
+def test_a_runner_that_hangs_is_replaced_and_its_answers_end_with_an_error_line(
+    start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
+) -> None:
+    daemon = start()
+    put_echo(daemon, "slow", step_seconds=0.03)
+    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 1000)
+    next(lines)
+    [pid] = daemon.runner_pids()
+    freeze(pid)
+    stopped = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped > 1.2, "a silence that is long enough to be noticed")
+
+    assert daemon.post("/api/generate", model="slow", prompt="ok")["response"] == "ok"
+    *_, last = lines
+    assert last == {"error": "an error was encountered while running the model: signal: SIGKILL"}
+    assert pid not in daemon.runner_pids()
+    assert "runner hangs" in daemon.log
 
 
 @pytest.mark.parametrize("fault", ["load-abort", "load-exit", "load-error"])

@@ -8,11 +8,12 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from fakes.frozen import freeze
 from fakes.gguf_files import echo_gguf
 
 from ollamapy.child import Exit
 from ollamapy.engines import local
-from ollamapy.engines.local import LocalRunner, load_failure
+from ollamapy.engines.local import LocalRunner, load_failure, patience_seconds
 from ollamapy.errors import Error, LoadFailed, ModelFileError, PromptTooLong, RunnerDied
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Finished, Generate, Load, LoadError, Output
@@ -135,6 +136,58 @@ def test_a_killed_runner_fails_everybody_who_waits(echo: Callable[..., Path]) ->
         assert all(isinstance(result, RunnerDied) for result in results)
 
     with_runner(echo(step_seconds=0.01), work)
+
+
+def test_a_runner_that_hangs_is_ended_as_if_it_had_died(
+    echo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(local, "_PING_SECONDS", 0.2)
+
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        asked = asyncio.create_task(answer(runner, ask("x" * 500)))
+        await runner.tokenize("it has read the request")
+        freeze(runner.pid)
+        await asyncio.gather(runner.check(), runner.check())
+
+        assert deaths == [runner]
+        assert not runner.is_alive
+        with pytest.raises(RunnerDied, match="SIGKILL"):
+            await asked
+
+    with_runner(echo(step_seconds=0.05), work)
+
+
+def test_a_silent_runner_that_answers_is_left_alone(echo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_QUIET_SECONDS", 0.0)
+
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        asked = asyncio.create_task(answer(runner, ask("hi")))
+        await runner.check()
+
+        assert deaths == []
+        assert (await asked)[0] == "hi"
+
+    with_runner(echo(step_seconds=0.5), work)
+
+
+def test_a_runner_that_spoke_lately_is_not_asked(echo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_QUIET_SECONDS", float("inf"))
+
+    async def work(runner: LocalRunner, deaths: list[object]) -> None:
+        freeze(runner.pid)
+        await runner.check()
+        os.kill(runner.pid, signal.SIGCONT)
+
+        assert runner.is_alive
+        assert deaths == []
+
+    with_runner(echo(), work)
+
+
+@pytest.mark.parametrize(("num_bytes", "seconds"), [(0, 10.0), (1000, 10.01), (10_000_000, 110.0)])
+def test_a_runner_with_much_to_read_has_more_time_to_answer(num_bytes: int, seconds: float) -> None:
+    assert patience_seconds(num_bytes) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("fault", ["load-exit", "load-abort", "load-error"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.frozen import freeze
 from fakes.gguf_files import echo_gguf
 
 from ollamapy.engines import local
@@ -125,6 +126,25 @@ def test_a_killed_runner_fails_its_request_and_the_next_one_gets_a_new_one(model
 
         async with pool.lease(model("slow"), LABEL) as again:
             assert await echo(again, "ok") == "ok"
+
+    with_pool(work)
+
+
+def test_a_request_for_a_runner_that_hangs_is_served_by_a_new_one(
+    model: Callable[..., Demand], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(local, "_PING_SECONDS", 0.2)
+
+    async def work(pool: Pool) -> None:
+        async with pool.lease(model(), LABEL) as hung:
+            assert isinstance(hung, LocalRunner)
+            freeze(hung.pid)
+
+        async with pool.lease(model(), LABEL) as fresh:
+            assert fresh is not hung
+            assert not hung.is_alive
+            assert await echo(fresh, "ok") == "ok"
 
     with_pool(work)
 
