@@ -270,3 +270,21 @@ def test_an_image_that_a_raw_prompt_does_not_name_is_told(daemon: DaemonProcess)
 
     assert "did not see image 0, 2" in daemon.post("/api/generate", **body, prompt="a[img-1]b")["warning"]
     assert "warning" not in daemon.post("/api/generate", **body, prompt="[img-2][img-1][img-0]")
+
+
+def test_a_model_with_positions_in_two_dimensions_sees_images(daemon: DaemonProcess, tmp_path: Path) -> None:
+    tiny_models.two_dimensions(tmp_path / "model.gguf")
+    tiny_projector.write_qwen(tmp_path / "projector.gguf")
+    files = {path.name: upload(daemon, path.read_bytes()) for path in tmp_path.iterdir()}
+    assert daemon.post("/api/create", model="grid", files=files, template=TEMPLATE) == {"status": "success"}
+
+    plain, seen = chat(daemon, "what?", model="grid"), chat(daemon, "what?", picture(1), model="grid")
+    turns = [
+        {"role": "user", "content": "what?", "images": [sent(picture(1))]},
+        {"role": "assistant", "content": "x"},
+        {"role": "user", "content": "and?"},
+    ]
+    again = daemon.post("/api/chat", model="grid", messages=turns, options=GREEDY)
+
+    assert seen["prompt_eval_count"] == plain["prompt_eval_count"] + 9 + len("<|vision_start|><|vision_end|>")
+    assert again["prompt_cached_count"] == seen["prompt_eval_count"] - 1
