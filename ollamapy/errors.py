@@ -14,6 +14,7 @@ Error                    500  something failed and we know what
 ├── TemplateError        500  a prompt template failed or broke its bounds
 │   └── TemplateRefused  500  a prompt template raised on what it was given
 ├── LoadFailed           500  a runner could not load its model
+│   └── OutOfMemory      500  there was not enough memory for it
 ├── RunnerDied           500  a runner ended while it served the request
 ├── Unsupported          501  understood, and not built yet
 ├── Busy                 503  the queue is full
@@ -105,6 +106,10 @@ class TemplateRefused(TemplateError):
 
 class LoadFailed(Error):
     code = "load_failed"
+
+
+class OutOfMemory(LoadFailed):
+    pass
 
 
 class RunnerDied(Error):

@@ -11,7 +11,16 @@ import msgspec
 
 from ollamapy.child import Child, Exit
 from ollamapy.engines.base import OnDeath
-from ollamapy.errors import Error, InvalidInput, LoadFailed, ModelFileError, PromptTooLong, RunnerDied, Unsupported
+from ollamapy.errors import (
+    Error,
+    InvalidInput,
+    LoadFailed,
+    ModelFileError,
+    OutOfMemory,
+    PromptTooLong,
+    RunnerDied,
+    Unsupported,
+)
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
@@ -48,8 +57,10 @@ _OUT_OF_MEMORY = (
     "out of device memory",
     "cudamalloc failed",
     "hipmalloc failed",
+    "bad_alloc",
+    "memoryerror",
 )
-"""What engines say when there is not enough memory."""
+"""What engines, C++ and Python say when there is not enough memory."""
 _SAVE_SECONDS = 10.0
 """How long a runner may take to end: it saves what it has computed."""
 _QUIET_SECONDS = 1.0
@@ -112,7 +123,8 @@ class LocalRunner:
                     assert self._child is not None
                     raise load_failure(failed, await self._child.stop())
                 case RunnerDied() as died:
-                    raise LoadFailed(f"model runner ended while loading: {died.hint}") from died
+                    kind = OutOfMemory if _tells_of_memory(died.hint) else LoadFailed
+                    raise kind(f"model runner ended while loading: {died.hint}") from died
                 case _:
                     pass
 
@@ -263,8 +275,9 @@ def load_failure(failed: LoadError, exit_: Exit) -> Error:
     """Why a model did not load, with the line that the ended child printed last: memory, the file, or anything else."""
     _, _, last_words = exit_.reason.partition(": ")
     text = f"unable to load model: {failed.message}{last_words and f': {last_words}'}"
-    is_file = failed.code == ModelFileError.code and not any(_tells_of_memory(line) for line in exit_.stderr)
-    return (ModelFileError if is_file else LoadFailed)(text, hint=failed.hint)
+    if any(_tells_of_memory(line) for line in (failed.message, *exit_.stderr)):
+        return OutOfMemory(text, hint=failed.hint)
+    return (ModelFileError if failed.code == ModelFileError.code else LoadFailed)(text, hint=failed.hint)
 
 
 def _tells_of_memory(line: str) -> bool:

@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ollamapy.errors import Busy, Error
+from ollamapy.errors import Busy, Error, OutOfMemory
 from ollamapy.pool.memory import needs_reload
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Load
@@ -102,6 +102,8 @@ class PoolState:
         self.entries: dict[str, Entry] = {}
         self.queue: deque[tuple[int, Demand]] = deque()
         self._granted: dict[int, str] = {}
+        self._alone = 0
+        """The request whose load lacked memory: it is tried once more, when nothing else is loaded."""
 
     # Events
 
@@ -148,11 +150,18 @@ class PoolState:
         return actions + self._advance(now)
 
     def on_start_failed(self, key: str, error: Error, now: float) -> list[Action]:
-        """A load failed: the request that caused it fails; the next one tries again."""
+        """A load failed: the request that caused it fails; the next one tries again.
+
+        For lack of memory the same one tries again, once, when all other runners have made room for it.
+        """
         self.entries.pop(key, None)
         actions: list[Action] = []
         if self.queue and self.queue[0][1].key == key:
-            actions.append(Fail(self.queue.popleft()[0], error))
+            ticket = self.queue[0][0]
+            if isinstance(error, OutOfMemory) and self.entries and ticket != self._alone:
+                self._alone = ticket
+            else:
+                actions.append(Fail(self.queue.popleft()[0], error))
         return actions + self._advance(now)
 
     def on_stopped(self, key: str, now: float) -> list[Action]:
@@ -238,6 +247,8 @@ class PoolState:
                 return actions + (self._expire(demand.key, now) if entry.phase is Phase.READY else [])
             if any(e.phase is Phase.STARTING for e in self.entries.values()):
                 return actions
+            if ticket == self._alone and self.entries:
+                return actions + [action for key in self.entries for action in self._expire(key, now)]
             if len(self.entries) >= self._max_loaded:
                 return actions + self._evict(now)
             keep_alive = self._default_keep_alive if demand.keep_alive is None else demand.keep_alive

@@ -4,7 +4,8 @@ The next token is a function of the tokens in the slot alone, so every schedulin
 same answers. `tokenize` closes a prompt with the mark END_OF_PROMPT; the answer is what stands before the mark.
 
 Switches in the GGUF file's metadata slow it down or break it on purpose: `echo.load_seconds`, `echo.step_seconds`,
-`echo.token_seconds` (per prompt token), and `echo.fault`: a key of `_FAULTS` after `load-`, `prefill-` or `decode-`.
+`echo.token_seconds` (per prompt token), and `echo.fault`: a key of `_FAULTS` after `load-`, `prefill-` or `decode-`,
+`load-error` or `load-memory`.
 """
 
 import os
@@ -45,6 +46,8 @@ def load(request: Load, on_progress: Callable[[float], None]) -> "EchoModel":
     time.sleep(float(switches.get("load_seconds", 0.0)))
     if fault == "load-error":
         raise LoadFailed("the echo model was told not to load")
+    if fault == "load-memory":
+        raise MemoryError("the echo model was told to find no memory")
     _strike(fault, "load")
     on_progress(1.0)
     return EchoModel(request, switches, fault)

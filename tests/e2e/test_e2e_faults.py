@@ -87,6 +87,22 @@ def test_a_load_that_fails_is_a_500_and_leaves_nothing_loaded(
     assert daemon.runner_pids() == []
 
 
+def test_a_load_that_lacks_memory_unloads_the_others_and_fails_only_then(
+    start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
+) -> None:
+    daemon = start()
+    put_echo(daemon, "large", fault="load-memory")
+    put_echo(daemon, "small")
+    daemon.post("/api/generate", model="small")
+
+    response = daemon.request("POST", "/api/generate", {"model": "large", "prompt": "x"})
+
+    assert response.status_code == 500
+    assert "told to find no memory" in response.json()["error"]
+    assert daemon.loaded() == []
+    assert daemon.log.count("load failed model=large") == 2
+
+
 def test_a_stopping_daemon_ends_answers_with_an_error_line_and_leaves_no_runner(
     start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
 ) -> None:

@@ -14,7 +14,7 @@ from fakes.gguf_files import echo_gguf
 from ollamapy.child import Exit
 from ollamapy.engines import local
 from ollamapy.engines.local import LocalRunner, load_failure, patience_seconds
-from ollamapy.errors import Error, LoadFailed, ModelFileError, PromptTooLong, RunnerDied
+from ollamapy.errors import Error, LoadFailed, ModelFileError, OutOfMemory, PromptTooLong, RunnerDied
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Finished, Generate, Load, LoadError, Output
 
@@ -213,8 +213,9 @@ def test_a_load_without_a_sign_of_life_times_out(echo: Callable[..., Path]) -> N
     ("code", "stderr", "kind"),
     [
         ("model_file", ("llama_model_load: unknown model architecture: 'odd'",), ModelFileError),
-        ("model_file", ("ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer",), LoadFailed),
-        ("model_file", ("cudaMalloc failed: Out of Memory", "failed to load model"), LoadFailed),
+        ("model_file", ("ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer",), OutOfMemory),
+        ("model_file", ("cudaMalloc failed: Out of Memory", "failed to load model"), OutOfMemory),
+        ("load_failed", ("error loading model: std::bad_alloc",), OutOfMemory),
         ("load_failed", (), LoadFailed),
         ("", (), LoadFailed),
     ],

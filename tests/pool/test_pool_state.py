@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamapy.errors import Busy, LoadFailed
+from ollamapy.errors import Busy, LoadFailed, OutOfMemory
 from ollamapy.pool.state import Action, Demand, Fail, Grant, Phase, PoolState, Start, Stop
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Load
@@ -222,6 +222,49 @@ def test_a_failed_load_fails_its_request_and_the_next_one_tries_again() -> None:
     assert pool.on_start_failed("a", error, 1) == [Fail(1, error), Start("a", load("a"))]
 
 
+def test_a_load_that_lacks_memory_is_tried_once_more_when_all_others_are_gone() -> None:
+    pool = with_loaded(state(), ("a", 300), ("b", FOREVER))
+    pool.on_request(1, demand("c"), 1)
+    error = OutOfMemory("no")
+
+    assert pool.on_start_failed("c", error, 2) == [Stop("a"), Stop("b")]
+    assert pool.on_stopped("a", 3) == []
+    assert pool.on_stopped("b", 4) == [Start("c", load("c"))]
+    assert pool.on_start_failed("c", error, 5) == [Fail(1, error)]
+
+
+def test_a_load_that_lacks_memory_waits_for_the_answers_of_others() -> None:
+    pool = with_loaded(state(), ("a", 300))
+    pool.on_request(1, demand("b"), 0)
+    pool.on_started("b", 8192, 0)
+    pool.on_request(2, demand("c"), 1)
+
+    assert pool.on_start_failed("c", OutOfMemory("no"), 2) == [Stop("a")]
+    assert pool.on_stopped("a", 3) == []
+    assert pool.on_request(3, demand("b", 60), 4) == [Grant(3, "b")]
+    assert pool.on_release(1, 5) == []
+    assert pool.on_release(3, 6) == [Stop("b")]
+    assert pool.on_stopped("b", 7) == [Start("c", load("c"))]
+    assert pool.on_started("c", 8192, 8) == [Grant(2, "c")]
+
+
+def test_a_load_that_lacks_memory_although_it_is_alone_fails() -> None:
+    pool = state()
+    pool.on_request(1, demand("a"), 0)
+    error = OutOfMemory("no")
+
+    assert pool.on_start_failed("a", error, 1) == [Fail(1, error)]
+
+
+def test_a_client_that_leaves_while_others_make_room_lets_the_queue_go_on() -> None:
+    pool = with_loaded(state(), ("a", 300))
+    pool.on_request(1, demand("b"), 1)
+    pool.on_start_failed("b", OutOfMemory("no"), 2)
+
+    assert pool.on_request(2, demand("c"), 3) == []
+    assert pool.on_release(1, 4) == [Start("c", load("c"))]
+
+
 def test_a_client_that_leaves_during_the_load_stops_it() -> None:
     pool = state()
     pool.on_request(1, demand("a"), 0)
@@ -259,9 +302,10 @@ def test_a_runner_that_died_is_started_again_by_the_next_request() -> None:
     assert pool.on_started("a", 8192, 4) == [Grant(2, "a")]
 
 
+LOAD_ENDS = {"started": None, "failed": LoadFailed("x"), "memory": OutOfMemory("x")}
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["request", "release", "started", "failed", "stopped", "died", "expire", "tick"]),
+        st.sampled_from(["request", "release", "started", "failed", "memory", "stopped", "died", "expire", "tick"]),
         st.integers(0, 3),
         st.sampled_from([None, 0.0, 1.0, 5.0, FOREVER]),
     ),
@@ -302,8 +346,8 @@ class _Driver:
         elif event == "release" and self.open:
             ticket = sorted(self.open)[which % len(self.open)]
             self.close(ticket, now)
-        elif event in ("started", "failed"):
-            self.end_load(event == "failed", now)
+        elif event in LOAD_ENDS:
+            self.end_load(LOAD_ENDS[event], now)
         elif event == "stopped":
             self.end_stops(now)
         elif event == "died" and self.phase(key) is Phase.READY:
@@ -317,9 +361,9 @@ class _Driver:
         entry = self.pool.entries.get(key)
         return entry.phase if entry else None
 
-    def end_load(self, fails: bool, now: float) -> None:
+    def end_load(self, error: LoadFailed | None, now: float) -> None:
         for key in [k for k, e in self.pool.entries.items() if e.phase is Phase.STARTING]:
-            failed = self.pool.on_start_failed(key, LoadFailed("x"), now) if fails else None
+            failed = self.pool.on_start_failed(key, error, now) if error else None
             self.act(self.pool.on_started(key, 8192, now) if failed is None else failed)
 
     def end_stops(self, now: float) -> None:
@@ -349,7 +393,7 @@ class _Driver:
         for _ in range(1000):
             if not self.open:
                 return
-            self.end_load(False, now)
+            self.end_load(None, now)
             self.end_stops(now)
             for ticket in sorted(self.granted):
                 self.close(ticket, now)
