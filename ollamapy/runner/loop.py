@@ -7,24 +7,21 @@ here may cost time in proportion to the vocabulary.
 import logging
 import queue
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.draft import Draft
-from ollamapy.runner.fence import fence_of
-from ollamapy.runner.model import Chunk, Decoded, Model, Picture, Sampler
+from ollamapy.runner.intake import Submission, TooLong, begin
+from ollamapy.runner.model import Chunk, Decoded, Model
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
 from ollamapy.runner.scheduler import Planned, Scheduler, Step
-from ollamapy.runner.sequence import Sequence, Stage, cut_prompt, shift_range
-from ollamapy.runner.speculate import Speculation
-from ollamapy.runner.text import TextStream
-from ollamapy.runner.thinking import ThinkingGate, ThinkingSampler
+from ollamapy.runner.sequence import Sequence, Stage, shift_range
 from ollamapy.runner.threads import IdleCores, ThreadControl
 from ollamapy.runner.tiers import Tiers
 from ollamapy.runner.whole import WholePrefixes
-from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Output, Refusal, Stats
+from ollamapy.wire.runner import Cancel, Event, Output, Refusal, Stats
 
 _STATS_STEPS = 64
 _LONG_PROMPT = 256
@@ -32,20 +29,6 @@ _LONG_PROMPT = 256
 _MOST_UNSAVED = 8
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A Generate with its prompt as token ids."""
-
-    request: Generate
-    tokens: list[int]
-    received: float
-    specials: Mapping[int, bytes] = field(default_factory=dict)
-    """Control tokens of this answer that are written out."""
-    pictures: tuple[Picture, ...] = ()
-    num_dropped: int = 0
-    """Tokens that were left out of the prompt before."""
 
 
 class Closed:
@@ -163,69 +146,16 @@ class Loop:
 
     def _admit_request(self, submission: Submission) -> None:
         try:
-            self._scheduler.submit(self._make_sequence(submission))
+            self._scheduler.submit(begin(submission, self._model))
         except InvalidInput as error:
             self._events.append(Refusal(submission.request.id, "invalid", error.message))
-        except _TooLong as error:
+        except TooLong as error:
             self._events.append(
                 Refusal(submission.request.id, "prompt_too_long", str(error), error.num_prompt, error.limit)
             )
         except Exception as error:  # the seam between one request and all others
             log.exception("request failed id=%d", submission.request.id)
             self._events.append(Refusal(submission.request.id, "internal", f"{type(error).__name__}: {error}"))
-
-    def _make_sequence(self, submission: Submission) -> Sequence:
-        request, tokens = submission.request, submission.tokens
-        num_ctx = min(request.num_ctx, self._model.info.pool_tokens)
-        dropped = submission.num_dropped
-        if not tokens:
-            raise InvalidInput("the prompt holds no tokens")
-        if num_ctx < 2:
-            raise InvalidInput(f"num_ctx must be at least 2: found {num_ctx}")
-        if len(tokens) > num_ctx - 1:
-            if not request.cut:
-                raise _TooLong(len(tokens), num_ctx)
-            cut = cut_prompt(tokens, num_ctx, request.options.num_keep, self._model.info.adds_bos)
-            tokens, dropped = cut, dropped + len(tokens) - len(cut)
-        _check_pictures(submission.pictures, self._model.info.max_batch)
-        gate = _gate(request)
-        return Sequence(
-            request=request,
-            num_ctx=num_ctx,
-            tokens=list(tokens),
-            sampler=self._sampler(submission, num_ctx, tokens, gate),
-            gate=gate,
-            speculation=self._speculation(request, tokens),
-            text=TextStream(request.options.stop),
-            fence=fence_of(request.options),
-            prompt_tokens=tokens,
-            num_dropped=dropped,
-            submitted=submission.received,
-            specials=submission.specials,
-            pictures=submission.pictures,
-        )
-
-    def _speculation(self, request: Generate, tokens: list[int]) -> Speculation | None:
-        """`draft_num_predict` bounds the guesses and 0 turns them off; wrong ones must be cut off again."""
-        most = request.options.draft_num_predict
-        if most == 0 or min(tokens) < 0 or not self._model.info.can_cut:  # a guess must not be a part of an image
-            return None
-        return Speculation(tokens, -1 if most is None else most)
-
-    def _sampler(self, submission: Submission, num_ctx: int, prompt: list[int], gate: ThinkingGate | None) -> Sampler:
-        """The sampler of a request, behind its gate if it has one."""
-        model, specials = self._model, submission.specials
-        words = [token for token in prompt if token >= 0] if submission.pictures else prompt
-        sampler = model.sampler(submission.request, num_ctx, words, specials)
-        if not gate:
-            return sampler
-        return ThinkingSampler(
-            sampler,
-            gate,
-            encode=lambda text: model.tokenize(text, False),
-            piece=lambda token: specials.get(token) or model.piece(token),
-            is_end=model.is_end,
-        )
 
     def _cancel(self, request_id: int) -> None:
         sequence = self._scheduler.find(request_id)
@@ -406,7 +336,7 @@ class Loop:
         if rest or (sequence.pending_logprobs and reason != "cancel"):
             self._emit(sequence, rest)
         self._release(sequence, keep=True)
-        self._events.append(_finished(sequence, reason, time.perf_counter()))
+        self._events.append(sequence.finished(reason, time.perf_counter()))
 
     def _fail(self, sequence: Sequence, message: str) -> None:
         self._release(sequence, keep=False)
@@ -419,15 +349,6 @@ class Loop:
         self._scheduler.remove(sequence, keep=keep)
         self._carry_out_moves()
         sequence.sampler.close()
-
-
-class _TooLong(Exception):
-    """A prompt of `num_prompt` tokens for a context of `limit`."""
-
-    def __init__(self, num_prompt: int, limit: int) -> None:
-        super().__init__(f"the prompt has {num_prompt} tokens and exceeds the available context size of {limit} tokens")
-        self.num_prompt = num_prompt
-        self.limit = limit
 
 
 @dataclass(slots=True)
@@ -451,14 +372,6 @@ class _Meter:
         return stats
 
 
-def _gate(request: Generate) -> ThinkingGate | None:
-    """Only a grammar or a budget needs to know where the reasoning ends."""
-    thinking = request.thinking
-    if thinking is None or not (request.grammar or thinking.budget >= 0):
-        return None
-    return ThinkingGate(thinking, is_held=bool(request.grammar))
-
-
 def _chunk(planned: Planned) -> Chunk:
     sequence, start, guessed = planned.sequence, planned.sequence.num_computed, planned.guessed
     end = start + planned.count
@@ -466,39 +379,3 @@ def _chunk(planned: Planned) -> Chunk:
     part = picture.part(start, end) if picture else None
     tokens = sequence.tokens[start:end]
     return Chunk(sequence.slot, sequence.position, [*tokens, *guessed], planned.is_last, part, len(guessed))
-
-
-def _check_pictures(pictures: tuple[Picture, ...], max_batch: int) -> None:
-    """Raises InvalidInput for an image that must be computed in one batch and is larger than that."""
-    for picture in pictures:
-        if not picture.is_causal and len(picture.rows) > max_batch:
-            raise InvalidInput(
-                f"an image takes {len(picture.rows)} tokens, and one batch has {max_batch}",
-                hint=f"set num_batch to {len(picture.rows)} or more",
-            )
-
-
-def _finished(sequence: Sequence, reason: str, now: float) -> Finished:
-    started = sequence.started if sequence.started is not None else now
-    answered = sequence.answered if sequence.answered is not None else now
-    return Finished(
-        id=sequence.id,
-        reason=reason,  # type: ignore[arg-type]
-        num_prompt=sequence.num_prompt,
-        num_prompt_cached=sequence.num_cached or 0,
-        num_prompt_dropped=sequence.num_dropped,
-        num_shifted=sequence.num_shifted,
-        num_output=sequence.num_output,
-        prompt_seconds=answered - started,
-        output_seconds=now - answered,
-        queue_seconds=started - sequence.submitted,
-        num_drafted=sequence.speculation.num_drafted if sequence.speculation else 0,
-        num_accepted=sequence.speculation.num_accepted if sequence.speculation else 0,
-        is_thinking_cut=sequence.gate is not None and sequence.gate.is_cut,
-        tokens=_told_tokens(sequence) if sequence.request.wants_tokens else (),
-    )
-
-
-def _told_tokens(sequence: Sequence) -> tuple[int, ...]:
-    """The tokens of prompt and answer, without those that are made up for images."""
-    return tuple(token for token in (*sequence.prompt_tokens, *sequence.answer) if token >= 0)

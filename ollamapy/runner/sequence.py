@@ -9,7 +9,7 @@ from ollamapy.runner.model import Picture, Sampler
 from ollamapy.runner.speculate import Speculation
 from ollamapy.runner.text import TextStream
 from ollamapy.runner.thinking import ThinkingGate
-from ollamapy.wire.runner import Generate, TokenLogprob
+from ollamapy.wire.runner import Finished, Generate, TokenLogprob
 
 
 class Stage(Enum):
@@ -123,6 +123,28 @@ class Sequence:
     def is_full(self) -> bool:
         """True when the next token would not fit the request's context."""
         return len(self.tokens) >= self.num_ctx
+
+    def finished(self, reason: str, now: float) -> Finished:
+        """What is told when it ends at `now`."""
+        started = self.started if self.started is not None else now
+        answered = self.answered if self.answered is not None else now
+        told = (*self.prompt_tokens, *self.answer) if self.request.wants_tokens else ()
+        return Finished(
+            id=self.id,
+            reason=reason,  # type: ignore[arg-type]
+            num_prompt=self.num_prompt,
+            num_prompt_cached=self.num_cached or 0,
+            num_prompt_dropped=self.num_dropped,
+            num_shifted=self.num_shifted,
+            num_output=self.num_output,
+            prompt_seconds=answered - started,
+            output_seconds=now - answered,
+            queue_seconds=started - self.submitted,
+            num_drafted=self.speculation.num_drafted if self.speculation else 0,
+            num_accepted=self.speculation.num_accepted if self.speculation else 0,
+            is_thinking_cut=self.gate is not None and self.gate.is_cut,
+            tokens=tuple(token for token in told if token >= 0),  # those of images are made up
+        )
 
     def guess(self, limit: int) -> tuple[int, ...]:
         """Its next tokens, perhaps: so few that all of them and one more fit its context and its answer."""

@@ -17,7 +17,8 @@ from ollamapy.runner.bare import use_bare_llama_cpp
 from ollamapy.runner.draft import Draft, open_draft
 from ollamapy.runner.embedding import Embedder, EmbedderInfo, EmbeddingLoop, Work, inputs_of
 from ollamapy.runner.infill import assemble
-from ollamapy.runner.loop import Closed, Loop, Submission
+from ollamapy.runner.intake import Submission
+from ollamapy.runner.loop import Closed, Loop
 from ollamapy.runner.model import Model, ModelInfo, ModelLoader, Projector
 from ollamapy.runner.sight import Prompt, Sight
 from ollamapy.runner.tiers import open_tiers

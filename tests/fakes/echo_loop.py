@@ -14,7 +14,8 @@ from fakes.answers import Answer
 from ollamapy.errors import InvalidInput
 from ollamapy.runner.draft import Draft
 from ollamapy.runner.echo import EchoModel
-from ollamapy.runner.loop import Closed, Loop, Message, Submission
+from ollamapy.runner.intake import Submission
+from ollamapy.runner.loop import Closed, Loop, Message
 from ollamapy.runner.model import Chunk, Decoded, Sampler
 from ollamapy.runner.scheduler import Step
 from ollamapy.runner.tiers import Tiers

@@ -24,8 +24,9 @@ import numpy.typing as npt
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ollamapy.runner.intake import Submission
 from ollamapy.runner.llama import LlamaModel, load
-from ollamapy.runner.loop import Closed, Loop, Message, Submission
+from ollamapy.runner.loop import Closed, Loop, Message
 from ollamapy.runner.model import Chunk, Decoded
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.scheduler import Step
