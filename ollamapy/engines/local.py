@@ -9,18 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
-from ollamapy.child import Child, Exit
+from ollamapy.child import Child
 from ollamapy.engines.base import OnDeath
-from ollamapy.errors import (
-    Error,
-    InvalidInput,
-    LoadFailed,
-    ModelFileError,
-    OutOfMemory,
-    PromptTooLong,
-    RunnerDied,
-    Unsupported,
-)
+from ollamapy.engines.failures import as_error, death, load_failure, tells_of_memory
+from ollamapy.errors import LoadFailed, OutOfMemory, RunnerDied
 from ollamapy.wire.runner import (
     Cancel,
     Detokenize,
@@ -43,24 +35,6 @@ from ollamapy.wire.runner import (
     event_decoder,
 )
 
-DIED = (
-    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
-    "check ollama server logs for details"
-)
-
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "failed to allocate",
-    "allocation failed",
-    "not enough memory",
-    "insufficient memory",
-    "out of device memory",
-    "cudamalloc failed",
-    "hipmalloc failed",
-    "bad_alloc",
-    "memoryerror",
-)
-"""What engines, C++ and Python say when there is not enough memory."""
 _SAVE_SECONDS = 10.0
 """How long a runner may take to end: it saves what it has computed."""
 _QUIET_SECONDS = 1.0
@@ -123,7 +97,7 @@ class LocalRunner:
                     assert self._child is not None
                     raise load_failure(failed, await self._child.stop())
                 case RunnerDied() as died:
-                    kind = OutOfMemory if _tells_of_memory(died.hint) else LoadFailed
+                    kind = OutOfMemory if tells_of_memory(died.hint) else LoadFailed
                     raise kind(f"model runner ended while loading: {died.hint}") from died
                 case _:
                     pass
@@ -150,7 +124,7 @@ class LocalRunner:
                     yield event
                 else:
                     is_done = True
-                    raise _as_error(event)
+                    raise as_error(event)
         finally:
             self._close(request_id)
             if not is_done:
@@ -215,7 +189,7 @@ class LocalRunner:
         finally:
             self._close(request_id)
         if isinstance(event, RunnerDied | Refusal):
-            raise _as_error(event)
+            raise as_error(event)
         return event
 
     def _open(self, request_id: int) -> "asyncio.Queue[Event | RunnerDied]":
@@ -251,7 +225,7 @@ class LocalRunner:
 
     async def _watch(self, child: Child) -> None:
         exit_ = await child.wait()
-        self._death = _death(exit_)
+        self._death = death(exit_)
         self._loading.put_nowait(self._death)
         for queue in self._queues.values():
             queue.put_nowait(self._death)
@@ -269,40 +243,6 @@ class LocalRunner:
 def patience_seconds(num_bytes: int) -> float:
     """How long to wait for a sign of life from a runner that may still be reading requests of so many bytes."""
     return _PING_SECONDS + num_bytes / _READ_BYTES_PER_SECOND
-
-
-def load_failure(failed: LoadError, exit_: Exit) -> Error:
-    """Why a model did not load, with the line that the ended child printed last: memory, the file, or anything else."""
-    _, _, last_words = exit_.reason.partition(": ")
-    text = f"unable to load model: {failed.message}{last_words and f': {last_words}'}"
-    if any(_tells_of_memory(line) for line in (failed.message, *exit_.stderr)):
-        return OutOfMemory(text, hint=failed.hint)
-    return (ModelFileError if failed.code == ModelFileError.code else LoadFailed)(text, hint=failed.hint)
-
-
-def _tells_of_memory(line: str) -> bool:
-    return any(words in line.lower() for words in _OUT_OF_MEMORY)
-
-
-def _death(exit_: Exit) -> RunnerDied:
-    return RunnerDied(f"{DIED}: {exit_.reason}", hint=exit_.reason)
-
-
-def _as_error(event: Event | RunnerDied) -> Error:
-    """The exception for an event that ends a request."""
-    match event:
-        case RunnerDied():
-            return RunnerDied(event.message, hint=event.hint)
-        case Refusal(code="prompt_too_long"):
-            return PromptTooLong(event.message, num_prompt=event.num_prompt, limit=event.limit)
-        case Refusal(code="invalid"):
-            return InvalidInput(event.message)
-        case Refusal(code="unsupported"):
-            return Unsupported(event.message)
-        case Refusal():
-            return Error(f"an error was encountered while running the model: {event.message}")
-        case _:
-            return Error(f"the runner sent {type(event).__name__} where an answer was expected")
 
 
 def _sum(a: Stats, b: Stats) -> Stats:

@@ -13,7 +13,8 @@ from fakes.gguf_files import echo_gguf
 
 from ollamapy.child import Exit
 from ollamapy.engines import local
-from ollamapy.engines.local import LocalRunner, load_failure, patience_seconds
+from ollamapy.engines.failures import load_failure
+from ollamapy.engines.local import LocalRunner, patience_seconds
 from ollamapy.errors import Error, LoadFailed, ModelFileError, OutOfMemory, PromptTooLong, RunnerDied
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Finished, Generate, Load, LoadError, Output
