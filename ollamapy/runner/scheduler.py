@@ -121,6 +121,8 @@ class Scheduler:
         self.waiting = WaitingList()
         self.running: list[Sequence] = []
         self._is_tight = False
+        self._slack = 0
+        """Tokens by which a step may exceed its budget, so that nothing of a prompt is left."""
 
     @property
     def is_idle(self) -> bool:
@@ -186,7 +188,10 @@ class Scheduler:
         """The next step. `prefill_budget` bounds the prompt tokens in it; decoding is bounded by the batch alone."""
         step = Step(mixes=self.mixes)
         self._make_room(step)
-        budget = min(prefill_budget, self.max_batch - sum(s.num_pending == 1 for s in self.running))
+        num_streams = sum(s.num_pending == 1 for s in self.running)
+        budget = min(prefill_budget, self.max_batch - num_streams)
+        slack = prefill_budget // 2 if num_streams else prefill_budget
+        self._slack = min(slack, _LEAST_APART, self.max_batch - num_streams - budget)
         for sequence in self.running:
             if sequence.num_pending == 1 and not sequence.picture:
                 step.planned.append(Planned(sequence, 1))
@@ -300,12 +305,14 @@ class Scheduler:
     def _count(self, sequence: Sequence, budget: int) -> int:
         """Tokens of a prompt for one step, all of text or of one picture.
 
-        Where a state cannot be cut back, one is kept before the last token.
+        A small rest goes along: by itself it would cost much more than its share. Where a state cannot be cut back,
+        one is kept before the last token.
         """
         if sequence.picture and not sequence.picture.is_causal:
             return sequence.num_alike
         num_last = int(isinstance(self.cache, WholePrefixes) and sequence.num_pending > 1)
-        return min(budget, sequence.num_alike, sequence.num_pending - num_last)
+        rest = min(sequence.num_alike, sequence.num_pending - num_last)
+        return rest if rest <= budget + self._slack else budget
 
     def _fits(self, sequence: Sequence) -> bool:
         """True when the pool has cells for the rest of its tokens, and one for every other that runs."""

@@ -88,9 +88,9 @@ def test_two_pictures_in_a_row_are_two_parts() -> None:
 
 
 def test_a_picture_is_cut_to_the_budget() -> None:
-    books = scheduler(seeing(1, 20, picture(0, 15)))
+    books = scheduler(seeing(1, 22, picture(0, 17)))
 
-    assert [run(books, budget=8) for _ in range(3)] == [[[(1, 8)]], [[(1, 7)]], [[(1, 5)]]]
+    assert [run(books, budget=8) for _ in range(3)] == [[[(1, 8)]], [[(1, 9)]], [[(1, 5)]]]
 
 
 def test_a_picture_whose_rows_see_each_other_is_never_cut() -> None:
