@@ -13,6 +13,8 @@ from ollamapy.remotes.base import Entry
 from ollamapy.remotes.search import Hit, search_hub
 from ollamapy.wire.sources import Match, SearchAnswer
 
+_HUB_SECONDS = 10.0
+
 
 async def search(services: Services, words: str) -> SearchAnswer:
     """What fits all `words`, the catalogue first; without words the whole catalogue. Never raises for want of a hub."""
@@ -24,7 +26,11 @@ async def search(services: Services, words: str) -> SearchAnswer:
     if not words:
         return SearchAnswer(tuple(matches), ("the hub was not asked: it wants a word to look for",))
     try:
-        hits = await asyncio.to_thread(search_hub, words, settings.hub_endpoint)
+        asking = asyncio.to_thread(search_hub, words, settings.hub_endpoint)
+        hits = await asyncio.wait_for(asking, _HUB_SECONDS)
+    except TimeoutError:
+        note = f"the hub was not searched: it did not answer within {_HUB_SECONDS:.0f} seconds"
+        return SearchAnswer(tuple(matches), (note,))
     except RemoteError as error:
         note = f"the hub was not searched: {error.message}{f' ({error.hint})' if error.hint else ''}"
         return SearchAnswer(tuple(matches), (note,))

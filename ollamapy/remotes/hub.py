@@ -8,6 +8,7 @@ an extra: without it the error says how to get it. A file that its cache has is 
 import hashlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,8 +86,6 @@ class HubRemote:
 @contextmanager
 def hub_faults() -> Iterator[Any]:
     """The package, whose errors become RemoteErrors."""
-    import httpx
-
     try:
         import huggingface_hub as hub
     except ImportError as error:
@@ -96,8 +95,14 @@ def hub_faults() -> Iterator[Any]:
     except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError, hub.errors.LocalEntryNotFoundError) as error:
         hint = "HF_TOKEN, or `hf auth login` as the daemon's user, opens private and gated repositories"
         raise RemoteError(f"the hub says: {str(error).strip().splitlines()[0]}", hint=hint) from error
-    except (OSError, httpx.HTTPError) as error:
+    except _transport_errors() as error:
         raise RemoteError(f"the hub could not be asked: {error}") from error
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """What the package's HTTP client raises; which one it has depends on its version."""
+    clients = (sys.modules.get(name) for name in ("requests", "httpx", "httpx2"))
+    return (OSError, *(client.HTTPError for client in clients if client))
 
 
 def _bar(hub: Any, source: Source, report: Report, stop: Stop) -> Any:

@@ -1,8 +1,14 @@
 """Search and comparison: the decisions by values, and a daemon without a network."""
 
+import asyncio
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from fakes.served_app import Served
 
+from ollamapy.actions import search as searching
 from ollamapy.actions.outdated import compare, compare_files
 from ollamapy.actions.search import matching
 from ollamapy.names import Digest, ModelName
@@ -61,6 +67,24 @@ def test_offline_the_catalogue_is_searched_alone_and_the_answer_says_so(api: Ser
 
     assert [(model["model"], model["source"]) for model in found["models"]] == [("echo", "catalogue")]
     assert found["notes"] == ["the hub was not asked: OLLAMAPY_OFFLINE forbids it"]
+
+
+def test_a_hub_that_says_nothing_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = Event()
+    monkeypatch.setattr(searching, "_HUB_SECONDS", 0.05)
+    monkeypatch.setattr(searching, "search_hub", lambda *words: end.wait(60))
+    settings = SimpleNamespace(offline=False, hub_endpoint="")
+    services: Any = SimpleNamespace(settings=settings, catalogue=SimpleNamespace(entries=[entry("echo")]))
+
+    async def ask() -> Any:
+        found = await searching.search(services, "echo")
+        end.set()
+        return found
+
+    found = asyncio.run(ask())
+
+    assert [match.model for match in found.models] == ["echo"]
+    assert found.notes[0].startswith("the hub was not searched: it did not answer")
 
 
 def test_a_catalogue_model_is_compared_offline_too(api: Served) -> None:

@@ -12,7 +12,7 @@ from fakes.store_files import tree
 from ollamapy.errors import RemoteError
 from ollamapy.names import ModelName
 from ollamapy.remotes.base import Source
-from ollamapy.remotes.hub import HubRemote, _bar, files_of, is_hub
+from ollamapy.remotes.hub import HubRemote, _bar, files_of, hub_faults, is_hub
 from ollamapy.remotes.pace import Limiter, limits
 from ollamapy.remotes.threads import Stop
 from ollamapy.store.blobs import Blobs
@@ -56,3 +56,8 @@ def test_a_limit_holds_for_what_the_package_downloads() -> None:
 
     assert copy_context().run(download) >= 0.3
     assert (lines[-1].completed, lines[-1].total) == (300, 300)
+
+
+def test_a_hub_that_cannot_be_reached_is_an_error_in_words() -> None:
+    with pytest.raises(RemoteError, match="the hub could not be asked"), hub_faults() as hub:
+        hub.utils.get_session().get("http://127.0.0.1:1")
