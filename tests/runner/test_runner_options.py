@@ -98,6 +98,7 @@ def test_a_quantized_cache_without_flash_attention_is_refused_with_what_to_do(
     assert event == LoadError(
         "a q8_0 KV cache needs flash attention, and that is off",
         "leave flash_attention (OLLAMA_FLASH_ATTENTION) out, or set kv_type f16",
+        "load_failed",
     )
 
 
