@@ -518,3 +518,16 @@ def test_a_manifest_that_cannot_be_had_is_the_contracts_error(
 
     with pytest.raises(RemoteError, match=text):
         asyncio.run(remote.fetch_manifest())
+
+
+@pytest.mark.parametrize(("is_there", "hint"), [(False, "check the network"), (True, "oci://")])
+def test_only_a_registry_that_answers_may_have_models_of_other_makers(
+    registry: FaultyRegistry, tmp_path: Path, is_there: bool, hint: str
+) -> None:
+    host = registry.host if is_there else "http://127.0.0.1:1"
+    remote = Registry(ModelName.parse(f"{host}/ns/nothing"), tmp_path / "key", insecure=True)
+
+    with pytest.raises(RemoteError) as caught:
+        asyncio.run(remote.fetch_manifest())
+
+    assert hint in caught.value.hint

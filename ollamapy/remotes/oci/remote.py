@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from ollamapy.errors import InvalidDigest, InvalidInput, InvalidName, RemoteError
+from ollamapy.errors import Error, InvalidDigest, InvalidInput, InvalidName, RemoteError
 from ollamapy.names import DEFAULT_HOST, Digest, ModelName
 from ollamapy.remotes.base import BlobSink, Entry, Report, Source, already_there
 from ollamapy.remotes.hosts import Hosts
@@ -84,10 +84,18 @@ class Registry:
                     raw = await self._manifest(session, choose_platform(raw))
                     manifest = decode_manifest(raw)
             except (RemoteError, InvalidInput) as error:
-                hint = error.hint or ("" if session.is_oci or self.name.host == DEFAULT_HOST else _OTHERS_HINT)
+                hint = error.hint or self._hint(error, is_oci=session.is_oci)
                 raise RemoteError(f"pull model manifest: {error.message}", hint=hint) from error
             self._check(manifest)
             return Found(raw, manifest, session.token, self.name.host)
+
+    def _hint(self, error: Error, *, is_oci: bool) -> str:
+        """What may help. A registry that was not reached says nothing about who made the model."""
+        from ollamapy.remotes.oci.session import Lost
+
+        if isinstance(error, Lost):
+            return "check the network"
+        return "" if is_oci or self.name.host == DEFAULT_HOST else _OTHERS_HINT
 
     async def _manifest(self, session: "Session", reference: str) -> bytes:
         accepted = ", ".join((OCI_MANIFEST, MANIFEST_TYPE, *INDEXES)) if session.is_oci else MANIFEST_TYPE
