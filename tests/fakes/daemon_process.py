@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -26,7 +26,11 @@ def wait_until(is_true: Callable[[], bool], what: str, seconds: float = DEADLINE
 
 
 class DaemonProcess:
-    """`ollamapy serve`. `log` grows as it writes to stderr."""
+    """`ollamapy serve`. `log` is all that it has written to stderr so far.
+
+    It writes into a file, not into a pipe that a thread here would have to read in time: what it logs before it answers
+    a request can be read when the answer is there.
+    """
 
     def __init__(self, home: Path, env: dict[str, str] | None = None, *, host: str = "127.0.0.1:0") -> None:
         self.home = home
@@ -37,32 +41,38 @@ class DaemonProcess:
             "OLLAMAPY_OFFLINE": "1",
             **(env or {}),
         }
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
+        self._last_log = ""
+        self.address = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ollamapy", "serve"],
             env=self.env,
             cwd=home,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
-            text=True,
         )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        wait_until(lambda: self.address != "" or self.process.poll() is not None, "the daemon to listen")
-        if self.process.poll() is not None:
+        try:
+            wait_until(lambda: self._find_address() or self.process.poll() is not None, "the daemon to listen")
+            assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
             self._close_log()
-            raise AssertionError(f"the daemon ended:\n{self.log}")
+            raise
         self.client = httpx.Client(base_url=self.url, timeout=DEADLINE_SECONDS)
 
     @property
     def log(self) -> str:
-        return "".join(self.lines)
+        if self._log.closed:
+            return self._last_log
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), size, 0).decode("utf-8", "replace")
 
-    @property
-    def address(self) -> str:
-        found = re.search(r"listening address=(\S+?),? ", self.log)
-        return found[1] if found else ""
+    def _find_address(self) -> bool:
+        if found := re.search(r"listening address=(\S+?),? ", self.log):
+            self.address = found[1]
+        return found is not None
 
     @property
     def url(self) -> str:
@@ -99,14 +109,8 @@ class DaemonProcess:
         return code
 
     def _close_log(self) -> None:
-        self._reader.join(DEADLINE_SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
+        self._last_log = self.log
+        self._log.close()
 
     def __repr__(self) -> str:
         return f"<DaemonProcess {self.address} pid {self.process.pid}>"

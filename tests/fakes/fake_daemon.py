@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
+SECONDS = 60.0
 DIGEST = "a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72"
 DETAILS = {
     "parent_model": "",
@@ -230,11 +231,11 @@ class FakeDaemon:
         assert self.process.stdout
         self.port = json.loads(self.process.stdout.readline())["port"]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=SECONDS)
 
     def close(self) -> None:
         self.http.close()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=SECONDS)
 
     def reset(self) -> None:
         self.http.post("/_fake/reset").raise_for_status()
@@ -251,8 +252,8 @@ class FakeDaemon:
         return self.http.get("/_fake/requests").json()
 
     def wait_for(self, method: str, path: str) -> None:
-        """Returns when such a request has come in; fails after ten seconds."""
-        deadline = time.monotonic() + 10
+        """Returns when such a request has come in; fails after `SECONDS`."""
+        deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if any((asked["method"], asked["path"]) == (method, path) for asked in self.log()):
                 return

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fakes.daemon_process import wait_until
+from fakes.daemon_process import DEADLINE_SECONDS, wait_until
 from fakes.store_files import CONFIG, CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -62,7 +62,7 @@ class Registry:
 
     @property
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://{self.address}", timeout=30, trust_env=False)
+        return httpx.Client(base_url=f"http://{self.address}", timeout=DEADLINE_SECONDS, trust_env=False)
 
     def push(self, repository: str, tag: str, weights: bytes, **texts: bytes) -> dict[str, Any]:
         """Uploads a model; its manifest."""
@@ -107,20 +107,25 @@ class Registry:
 def running(root: Path) -> Iterator[Registry]:
     """A registry until the block ends."""
     command = program()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = root / "registry.yml"
+    config, log_path = root / "registry.yml", root / "log"
     storage = {"filesystem": {"rootdirectory": str(root / "data")}, "delete": {"enabled": True}}
-    config.write_text(json.dumps({"version": "0.1", "storage": storage, "http": {"addr": address}}))
-    with (root / "log").open("wb") as log:
+    config.write_text(json.dumps({"version": "0.1", "storage": storage, "http": {"addr": "127.0.0.1:0"}}))
+    with log_path.open("wb") as log:
         process = subprocess.Popen([command, "serve", str(config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    registry = Registry(address, root)
     try:
+        wait_until(lambda: _address(log_path) != "", "docker-registry to listen")
+        registry = Registry(_address(log_path), root)
         wait_until(lambda: _answers(registry), "docker-registry to answer")
         yield registry
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(DEADLINE_SECONDS)
+
+
+def _address(log: Path) -> str:
+    """Where it says that it listens: the system chose the port."""
+    found = re.search(r'listening on (127\.0\.0\.1:\d+)"', log.read_text())
+    return found[1] if found else ""
 
 
 def _answers(registry: Registry) -> bool:

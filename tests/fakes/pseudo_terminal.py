@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 
-SECONDS = 15.0
+SECONDS = 60.0
 _TAKE_TERMINAL = """
 import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -27,6 +27,8 @@ from ollamapy.server.app import build_app, runner
 from ollamapy.settings import Host, Settings
 from ollamapy.store.store import Store
 
+SECONDS = 60.0
+
 
 @dataclass(frozen=True)
 class Served:
@@ -89,7 +91,9 @@ def served(services: Services, headers: Mapping[str, str] | None = None) -> Iter
     """Serves until the block ends; then nothing may be left running."""
     with (
         running(build_app(services)) as port,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, verify=False, trust_env=False) as http,
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers=headers, verify=False, trust_env=False, timeout=SECONDS
+        ) as http,
     ):
         yield Served(http, services)
     services.transfers.check()
@@ -103,12 +107,12 @@ def running(app: web.Application) -> Iterator[int]:
     thread.start()
     web_runner = runner(app)
     try:
-        yield asyncio.run_coroutine_threadsafe(listen(web_runner), loop).result(10)
+        yield asyncio.run_coroutine_threadsafe(listen(web_runner), loop).result(SECONDS)
     finally:
-        asyncio.run_coroutine_threadsafe(web_runner.cleanup(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(web_runner.cleanup(), loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(SECONDS)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(SECONDS)
         loop.close()
 
 
