@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.daemon_process import DaemonProcess, wait_until
+from fakes.daemon_process import DEADLINE_SECONDS, DaemonProcess, wait_until
 from fakes.frozen import freeze
 from fakes.gguf_files import echo_gguf
 
 DIED = "model runner has unexpectedly stopped"
+UNGUESSED = {"draft_num_predict": 0}
+"""One token a step, so that a long answer takes long: guesses would have a loop done in no time."""
 
 
 @pytest.mark.parametrize("fault", ["prefill-abort", "prefill-segv", "prefill-kill"])
@@ -41,8 +43,8 @@ def test_a_runner_killed_in_mid_answer_ends_the_stream_with_an_error_line_and_st
     start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
 ) -> None:
     daemon = start()
-    put_echo(daemon, "slow", step_seconds=0.03)
-    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 1000)
+    put_echo(daemon, "slow", step_seconds=0.05)
+    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 2000, options=UNGUESSED)
     next(lines)
     [pid] = daemon.runner_pids()
     os.kill(pid, signal.SIGKILL)
@@ -57,11 +59,13 @@ def test_a_runner_that_hangs_is_replaced_and_its_answers_end_with_an_error_line(
     start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
 ) -> None:
     daemon = start()
-    put_echo(daemon, "slow", step_seconds=0.03)
-    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 1000)
+    put_echo(daemon, "slow", step_seconds=0.05)
+    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 2000, options=UNGUESSED)
     next(lines)
     [pid] = daemon.runner_pids()
     freeze(pid)
+    for _ in range(2):  # after this the daemon has read what the runner said before
+        daemon.loaded()
     stopped = time.monotonic()
     wait_until(lambda: time.monotonic() - stopped > 1.2, "a silence that is long enough to be noticed")
 
@@ -108,14 +112,14 @@ def test_a_stopping_daemon_ends_answers_with_an_error_line_and_leaves_no_runner(
 ) -> None:
     daemon = start()
     put_echo(daemon, "slow", step_seconds=0.05)
-    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 1000)
+    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 2000, options=UNGUESSED)
     next(lines)
     pids = daemon.runner_pids()
     daemon.process.send_signal(signal.SIGTERM)
     *_, last = lines
 
     assert last == {"error": "the server is shutting down"}
-    assert daemon.process.wait(30) == 0
+    assert daemon.process.wait(DEADLINE_SECONDS) == 0
     assert pids
     assert not any(_is_running(pid) for pid in pids)
 
@@ -125,7 +129,7 @@ def test_a_killed_daemon_leaves_no_runner_behind(
 ) -> None:
     daemon = start()
     put_echo(daemon, "slow", step_seconds=0.05)
-    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 200)
+    lines = daemon.stream("/api/generate", model="slow", prompt="x" * 2000, options=UNGUESSED)
     next(lines)
     pids = daemon.runner_pids()
     daemon.process.kill()
