@@ -19,6 +19,10 @@ from ollamapy.errors import Error, LoadFailed, ModelFileError, OutOfMemory, Prom
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Finished, Generate, Load, LoadError, Output
 
+PATIENCE_SECONDS = 120.0
+ENDLESS_SECONDS = 600.0
+"""Of a step or a load that does not end while a test waits for something else."""
+
 
 def load(path: Path) -> Load:
     return Load(engine="echo", path=str(path), num_ctx=4096, pool_tokens=8192, num_parallel=8)
@@ -33,7 +37,7 @@ def with_runner(path: Path, work: Callable[[LocalRunner, list[object]], Awaitabl
 
     async def main() -> None:
         deaths: list[object] = []
-        runner = await local.start(load(path), deaths.append, 30)
+        runner = await local.start(load(path), deaths.append, PATIENCE_SECONDS)
         try:
             await work(runner, deaths)
         finally:
@@ -108,7 +112,7 @@ def test_closing_the_iterator_cancels_in_the_runner(echo: Callable[..., Path]) -
             assert isinstance(await anext(events), Output)
 
         # With the long request gone, its cells are free: one that needs them all is served at once.
-        text, _ = await asyncio.wait_for(answer(runner, ask("y" * 10)), 10)
+        text, _ = await asyncio.wait_for(answer(runner, ask("y" * 10)), PATIENCE_SECONDS)
         assert text == "y" * 10
 
     with_runner(echo(step_seconds=0.005), work)
@@ -136,7 +140,7 @@ def test_a_killed_runner_fails_everybody_who_waits(echo: Callable[..., Path]) ->
 
         assert all(isinstance(result, RunnerDied) for result in results)
 
-    with_runner(echo(step_seconds=0.01), work)
+    with_runner(echo(step_seconds=ENDLESS_SECONDS), work)
 
 
 def test_a_runner_that_hangs_is_ended_as_if_it_had_died(
@@ -156,11 +160,12 @@ def test_a_runner_that_hangs_is_ended_as_if_it_had_died(
         with pytest.raises(RunnerDied, match="SIGKILL"):
             await asked
 
-    with_runner(echo(step_seconds=0.05), work)
+    with_runner(echo(step_seconds=ENDLESS_SECONDS), work)
 
 
 def test_a_silent_runner_that_answers_is_left_alone(echo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(local, "_PING_SECONDS", PATIENCE_SECONDS)
 
     async def work(runner: LocalRunner, deaths: list[object]) -> None:
         asked = asyncio.create_task(answer(runner, ask("hi")))
@@ -195,7 +200,7 @@ def test_a_runner_with_much_to_read_has_more_time_to_answer(num_bytes: int, seco
 def test_a_load_that_fails_says_how(fault: str, echo: Callable[..., Path]) -> None:
     async def main() -> None:
         with pytest.raises(LoadFailed) as caught:
-            await local.start(load(echo(fault=fault)), lambda _: None, 30)
+            await local.start(load(echo(fault=fault)), lambda _: None, PATIENCE_SECONDS)
 
         assert any(word in caught.value.message for word in ("exit status 3", "SIGABRT", "told not to load"))
 
@@ -205,7 +210,7 @@ def test_a_load_that_fails_says_how(fault: str, echo: Callable[..., Path]) -> No
 def test_a_load_without_a_sign_of_life_times_out(echo: Callable[..., Path]) -> None:
     async def main() -> None:
         with pytest.raises(LoadFailed, match="timed out waiting for llama-server to start"):
-            await local.start(load(echo(load_seconds=60.0)), lambda _: None, 1.0)
+            await local.start(load(echo(load_seconds=ENDLESS_SECONDS)), lambda _: None, 1.0)
 
     asyncio.run(main())
 

@@ -26,6 +26,9 @@ from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Finished, Generate, Load
 
 LABEL = Label(ModelName.parse("m"), "0" * 64, Config())
+PATIENCE_SECONDS = 120.0
+ENDLESS_SECONDS = 600.0
+"""Of a step or a load that does not end while a test waits for something else."""
 
 
 def with_pool(work: Callable[[Pool], Awaitable[None]], **settings: Any) -> None:
@@ -64,7 +67,7 @@ async def echo(runner: Runner, text: str) -> str:
 
 async def gone(pool: Pool) -> None:
     """Waits until nothing is loaded."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while pool.loaded():
         assert time.monotonic() < deadline, f"still loaded: {pool!r}"
         await asyncio.sleep(0.01)
@@ -115,9 +118,9 @@ def test_the_limit_evicts_the_idle_runner(model: Callable[..., Demand]) -> None:
 
 def test_a_killed_runner_fails_its_request_and_the_next_one_gets_a_new_one(model: Callable[..., Demand]) -> None:
     async def work(pool: Pool) -> None:
-        async with pool.lease(model("slow", step_seconds=0.05), LABEL) as runner:
+        async with pool.lease(model("slow", step_seconds=0.5), LABEL) as runner:
             assert isinstance(runner, LocalRunner)
-            asked = asyncio.create_task(echo(runner, "x" * 200))
+            asked = asyncio.create_task(echo(runner, "x" * 4000))  # for more than a minute
             await runner.tokenize("it is alive")
             os.kill(runner.pid, signal.SIGKILL)
             with pytest.raises(RunnerDied):
@@ -175,7 +178,7 @@ def test_a_load_that_fails_is_an_error_and_leaves_nothing_loaded(model: Callable
 def test_a_client_that_leaves_during_the_load_ends_it(model: Callable[..., Demand]) -> None:
     async def work(pool: Pool) -> None:
         async def use() -> None:
-            async with pool.lease(model("slow", load_seconds=60.0), LABEL):
+            async with pool.lease(model("slow", load_seconds=ENDLESS_SECONDS), LABEL):
                 pass
 
         task = asyncio.create_task(use())
@@ -185,7 +188,7 @@ def test_a_client_that_leaves_during_the_load_ends_it(model: Callable[..., Deman
         await asyncio.gather(task, return_exceptions=True)
 
         # The queue goes on at once: another model does not wait for the load that nobody wants.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             async with pool.lease(model("other"), LABEL) as runner:
                 assert await echo(runner, "hi") == "hi"
 
@@ -198,10 +201,10 @@ def test_closing_the_pool_ends_who_waits_and_who_runs(model: Callable[..., Deman
             async with pool.lease(demand, LABEL) as runner:
                 return await echo(runner, "x" * 500)
 
-        running = asyncio.create_task(use(model("a", step_seconds=0.05)))
+        running = asyncio.create_task(use(model("a", step_seconds=ENDLESS_SECONDS)))
         while not pool.loaded():
             await asyncio.sleep(0.01)
-        waiting = asyncio.create_task(use(model("b", load_seconds=60.0)))
+        waiting = asyncio.create_task(use(model("b", load_seconds=ENDLESS_SECONDS)))
         while not pool._starting:
             await asyncio.sleep(0.01)
         await pool.close()
