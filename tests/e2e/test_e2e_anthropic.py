@@ -165,8 +165,9 @@ def test_a_runner_that_dies_in_mid_answer_ends_the_stream_with_an_error_event(
     start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
 ) -> None:
     daemon = start()
-    body = {"model": put_echo(daemon, "slow", step_seconds=0.03), "stream": True, "max_tokens": 9999}
-    body["messages"] = [{"role": "user", "content": "x" * 1000}]
+    body: dict[str, Any] = {"model": put_echo(daemon, "slow", step_seconds=0.05), "stream": True, "max_tokens": 9999}
+    body["messages"] = [{"role": "user", "content": "x" * 2000}]
+    body["options"] = {"draft_num_predict": 0}  # a hundred seconds; guesses would have a loop done in no time
     with daemon.client.stream("POST", "/v1/messages", json=body) as response:
         lines = response.iter_lines()
         assert next(lines) == "event: message_start"

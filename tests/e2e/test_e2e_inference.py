@@ -179,10 +179,11 @@ def test_a_client_that_goes_away_frees_its_place(
 ) -> None:
     daemon = start(OLLAMA_NUM_PARALLEL="1")
     put_echo(daemon, "slow", step_seconds=0.05)
-    with daemon.client.stream("POST", "/api/generate", json={"model": "slow", "prompt": "x" * 2000}) as response:
+    body = {"model": "slow", "prompt": "x" * 2000, "options": {"draft_num_predict": 0}}
+    with daemon.client.stream("POST", "/api/generate", json=body) as response:
         next(response.iter_lines())
 
-    # The only place is taken for 100 s unless the first request is cancelled.
+    # The only place is taken for 100 s, and clients wait 60 s, unless the first request is cancelled.
     assert daemon.post("/api/generate", model="slow", prompt="hi")["response"] == "hi"
 
 
