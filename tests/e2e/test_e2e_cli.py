@@ -16,11 +16,23 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
+def port() -> Iterator[int]:
+    """Holds a port: nobody else is given it, but a daemon that is told to may listen there.
+
+    Linux lets it as long as this socket does not listen itself; elsewhere the port is let go, and hoped for.
+    """
+    with socket.socket() as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+        if sys.platform != "linux":
+            place.close()
+        yield port
+
+
+@pytest.fixture
+def run(tmp_path: Path, port: int) -> Iterator[Run]:
     """Runs `ollamapy` with words, against a port and a home of this test's; the daemon that it started is stopped."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     base = {k: v for k, v in os.environ.items() if not k.startswith("OLLAMA")}
     env = {**base, "OLLAMAPY_HOME": str(tmp_path / "home"), "OLLAMA_HOST": f"127.0.0.1:{port}"}
 
