@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes.daemon_process import DaemonProcess
+from fakes.daemon_process import DaemonProcess, wait_until
 from fakes.gguf_files import echo_gguf
 from fakes.hub_server import HubServer
 
@@ -24,9 +25,22 @@ def hub() -> Iterator[HubServer]:
 def daemon_of(hub: HubServer, start: Callable[..., DaemonProcess], tmp_path: Path) -> Callable[[str], DaemonProcess]:
     def make(token: str) -> DaemonProcess:
         env = {"HF_ENDPOINT": f"http://{hub.host}", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-        return start(OLLAMAPY_OFFLINE="0", HF_TOKEN=token, **env)
+        patience = {"HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60"}
+        return start(OLLAMAPY_OFFLINE="0", HF_TOKEN=token, **env, **patience)
 
     return make
+
+
+def search(daemon: DaemonProcess, words: str) -> dict[str, Any]:
+    """What is found once the hub answers in time: the first to ask it waits for its package to be imported."""
+    found: dict[str, Any] = {}
+
+    def is_answered() -> bool:
+        found.update(daemon.request("GET", f"/api/search?q={words}").json())
+        return not any("did not answer within" in note for note in found["notes"])
+
+    wait_until(is_answered, "the hub to answer")
+    return found
 
 
 def test_a_gated_repository_is_pulled_with_the_users_token_and_its_cache_is_not_copied(
@@ -59,7 +73,7 @@ def test_without_a_token_the_hubs_own_words_are_shown(
 def test_a_search_finds_the_catalogue_and_the_hub_with_sizes(
     hub: HubServer, daemon_of: Callable[[str], DaemonProcess]
 ) -> None:
-    found = daemon_of(TOKEN).request("GET", "/api/search?q=parrot").json()
+    found = search(daemon_of(TOKEN), "parrot")
 
     (match,) = found["models"]
     assert (match["model"], match["source"], match["fits"]) == ("hf.co/org/parrot", "hub", True)
@@ -71,7 +85,7 @@ def test_a_search_finds_the_catalogue_and_the_hub_with_sizes(
 
 
 def test_a_hub_that_refuses_a_search_leaves_the_catalogue(daemon_of: Callable[[str], DaemonProcess]) -> None:
-    found = daemon_of("").request("GET", "/api/search?q=echo").json()
+    found = search(daemon_of(""), "echo")
 
     assert [match["source"] for match in found["models"]] == ["catalogue"]
     assert found["notes"][0].startswith("the hub was not searched: the hub says: ")
