@@ -15,13 +15,13 @@ from fakes.daemon_process import DaemonProcess, wait_until
 from fakes.faulty_registry import FaultyRegistry
 
 WEIGHTS = random.Random(7).randbytes(8_000_000)
-SLOW = 500_000
-"""Bytes a second: the big model takes longer than any command."""
+FAST, SLOW = 500_000, 20_000
+"""Bytes a second until the first have come, and from then on: the rest takes minutes, longer than any command."""
 
 
 @pytest.fixture
 def registry() -> Iterator[FaultyRegistry]:
-    with FaultyRegistry(bytes_per_second=SLOW) as registry:
+    with FaultyRegistry(bytes_per_second=FAST) as registry:
         registry.add_model("ns/big", "latest", WEIGHTS)
         registry.add_model("ns/small", "latest", b"small")
         yield registry
@@ -37,8 +37,10 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 
 @pytest.fixture(autouse=True)
 def blobs_are_forgotten(daemon: DaemonProcess) -> Iterator[None]:
-    """What a test has pulled, whole or in part, is nothing to the next one."""
+    """What a test has pulled, whole or in part, is nothing to the next one, whose registry may get the same port."""
     yield
+    for job in daemon.request("GET", "/api/jobs").json()["jobs"]:
+        assert daemon.request("DELETE", f"/api/jobs/{job['id']}").status_code == 200
     for model in daemon.request("GET", "/api/tags").json()["models"]:
         assert daemon.request("DELETE", "/api/delete", {"model": model["name"]}).status_code == 200
     for path in (daemon.home / "models" / "blobs").iterdir():
@@ -58,8 +60,9 @@ def jobs(daemon: DaemonProcess, where: str) -> list[dict[str, Any]]:
 
 
 def await_bytes(daemon: DaemonProcess, registry: FaultyRegistry) -> str:
-    """The number of the only job, once some bytes have come."""
+    """The number of the only job, once some bytes have come. The others come slowly."""
     wait_until(lambda: any(job["completed"] for job in jobs(daemon, registry.host)), "some bytes")
+    registry.bytes_per_second = SLOW
     return str(jobs(daemon, registry.host)[0]["id"])
 
 
@@ -144,6 +147,7 @@ def test_a_client_learns_that_somebody_cancelled_its_pull(registry: FaultyRegist
 def test_a_client_that_leaves_ends_its_job_and_not_the_one_in_the_background(
     registry: FaultyRegistry, daemon: DaemonProcess
 ) -> None:
+    registry.bytes_per_second = SLOW
     name = f"{registry.host}/ns/big"
     daemon.post("/api/jobs", model=name, insecure=True)
     with daemon.client.stream("POST", "/api/pull", json={"model": name, "insecure": True}) as response:
@@ -188,7 +192,7 @@ def test_what_is_wrong_with_a_job_is_said(daemon: DaemonProcess) -> None:
     assert daemon.request("POST", "/api/jobs", {"model": "nowhere.invalid/a/b", "limit_rate": -1}).status_code == 400
     assert found() == []
     number = daemon.post("/api/jobs", model="nowhere.invalid/a/b")["id"]
-    wait_until(lambda: found()[0]["status"] == "failed", "the job to fail")
+    wait_until(lambda: found()[0]["status"] == "failed", "the name to be looked up in vain", seconds=240)
     assert found()[0]["error"].startswith("pull model manifest: ")
     assert daemon.request("POST", f"/api/jobs/{number}/resume").status_code == 400
     assert daemon.request("DELETE", f"/api/jobs/{number}").status_code == 200
