@@ -1,5 +1,11 @@
-"""When models are loaded, kept and unloaded, as clients see it. Echo loads and steps as slowly as it is told."""
+"""When models are loaded, kept and unloaded, as clients see it. Echo loads and steps as slowly as it is told.
 
+A machine that others use too may stand still for seconds between two requests of a test: what must still load or stream
+by then does so for longer, or is stopped until then.
+"""
+
+import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -8,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fakes.daemon_process import DaemonProcess, wait_until
+from fakes.frozen import freeze
 
 Start = Callable[..., DaemonProcess]
 PutEcho = Callable[..., str]
@@ -29,8 +36,8 @@ def ask(daemon: DaemonProcess, **body: Any) -> httpx.Response:
 
 
 def stream(daemon: DaemonProcess, model: str, prompt: str) -> Generator[dict[str, Any], None, None]:
-    """A stream that has begun; closing it is the client's leaving."""
-    lines = daemon.stream("/api/generate", model=model, prompt=prompt)
+    """A stream that has begun, a token a step; closing it is the client's leaving."""
+    lines = daemon.stream("/api/generate", model=model, prompt=prompt, options={"draft_num_predict": 0})
     next(lines)
     return lines
 
@@ -39,6 +46,12 @@ def remaining(daemon: DaemonProcess, name: str = "echo:latest") -> float:
     """Seconds until a loaded model goes."""
     models = {model["name"]: model for model in daemon.request("GET", "/api/ps").json()["models"]}
     return (datetime.fromisoformat(models[name]["expires_at"]) - datetime.now(UTC)).total_seconds()
+
+
+def await_waiting(daemon: DaemonProcess, count: int) -> None:
+    """Until so many requests wait for a runner."""
+    line = f"ollamapy_requests_waiting {count:.1f}\n"
+    wait_until(lambda: line in daemon.request("GET", "/metrics").text, f"{count} requests to wait")
 
 
 def with_echo(daemon: DaemonProcess) -> DaemonProcess:
@@ -53,11 +66,15 @@ def test_behind_the_head_so_many_wait_and_one_more_is_a_503(
     start: Start, put_echo: PutEcho, clients: ThreadPoolExecutor
 ) -> None:
     daemon = start(OLLAMA_MAX_QUEUE="1")
-    put_echo(daemon, "slow", load_seconds=3.0)
+    put_echo(daemon, "slow", load_seconds=8.0)
     put_echo(daemon, "other", step_seconds=0.001)
     head = clients.submit(ask, daemon, model="slow")
     wait_until(lambda: bool(daemon.runner_pids()), "the load to begin")
+    [loading] = daemon.runner_pids()
+    freeze(loading)
     others = [clients.submit(ask, daemon, model="other", prompt="x") for _ in range(3)]
+    wait_until(lambda: sum(other.done() for other in others) == 2, "two to be sent away")
+    os.kill(loading, signal.SIGCONT)
     codes = sorted(other.result().status_code for other in others)
     texts = [other.result().json()["error"] for other in others if other.result().status_code == 503]
 
@@ -70,15 +87,16 @@ def test_a_model_waits_until_the_one_in_use_has_answered_and_may_go(
     start: Start, put_echo: PutEcho, clients: ThreadPoolExecutor
 ) -> None:
     daemon = start(OLLAMA_MAX_LOADED_MODELS="1")
-    put_echo(daemon, "a", step_seconds=0.02)
+    put_echo(daemon, "a", step_seconds=0.3)
     put_echo(daemon, "b", step_seconds=0.001)
     running = stream(daemon, "a", "x" * 60)
     waiting = clients.submit(ask, daemon, model="b", prompt="I am b")
-    past = ask(daemon, model="a", prompt="past the queue")
+    await_waiting(daemon, 1)
+    past = ask(daemon, model="a", prompt="past")
     was_waiting = not waiting.done()
     *_, last = running
 
-    assert past.json()["response"] == "past the queue"
+    assert past.json()["response"] == "past"
     assert was_waiting
     assert last["done_reason"] == "stop"
     assert waiting.result().json()["response"] == "I am b"
@@ -114,11 +132,11 @@ def test_more_requests_than_places_wait_without_a_503(
 
 def test_a_client_that_leaves_during_the_load_leaves_nothing_loaded(start: Start, put_echo: PutEcho) -> None:
     daemon = start()
-    put_echo(daemon, "slow", load_seconds=20.0)
+    put_echo(daemon, "slow", load_seconds=280.0)
     with httpx.Client(base_url=daemon.url) as client, pytest.raises(httpx.ReadTimeout):
         client.post("/api/generate", json={"model": "slow"}, timeout=1.0)
 
-    wait_until(lambda: daemon.runner_pids() == [], "the load to be given up", seconds=10)
+    wait_until(lambda: daemon.runner_pids() == [], "the load to be given up")
     assert daemon.loaded() == []
 
 
@@ -218,15 +236,15 @@ def test_the_environment_says_how_long_by_default(start: Start, value: str, is_k
 
 def test_an_unload_is_answered_at_once_and_waits_for_the_stream(start: Start, put_echo: PutEcho) -> None:
     daemon = start()
-    put_echo(daemon, "slow", step_seconds=0.02)
-    running = stream(daemon, "slow", "x" * 60)
+    put_echo(daemon, "slow", step_seconds=0.3)
+    running = stream(daemon, "slow", "x" * 50)
     unloaded = ask(daemon, model="slow", keep_alive=0).json()
     was_loaded = daemon.loaded()
     *_, last = running
 
     assert (unloaded["done_reason"], unloaded["response"]) == ("unload", "")
     assert was_loaded == ["slow:latest"]
-    assert (last["done_reason"], last["eval_count"]) == ("stop", 61)  # the end is a token
+    assert (last["done_reason"], last["eval_count"]) == ("stop", 51)  # the end is a token
     wait_until(lambda: daemon.loaded() == [], "the unload")
 
 
@@ -234,7 +252,7 @@ def test_a_request_to_a_model_that_is_to_go_is_answered_and_keeps_it_only_when_i
     start: Start, put_echo: PutEcho
 ) -> None:
     daemon = start()
-    put_echo(daemon, "slow", step_seconds=0.02)
+    put_echo(daemon, "slow", step_seconds=0.1)
     for given, is_kept in (({}, False), ({"keep_alive": "9m"}, True)):
         running = stream(daemon, "slow", "x" * 3000)
         assert remaining(daemon, "slow:latest") > 4 * MINUTE
