@@ -11,6 +11,7 @@ from fakes.fake_daemon import FakeDaemon
 from fakes.pseudo_terminal import PseudoTerminal
 
 from ollamapy.cli import app
+from ollamapy.client import Client
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OLLAMAPY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OLLAMAPY_NO_AUTOSTART", "1")
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setitem(Client.__init__.__kwdefaults__, "heartbeat_seconds", 60.0)  # the machine may be busy
     return tmp_path
 
 

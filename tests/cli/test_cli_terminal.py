@@ -68,7 +68,7 @@ def test_ctrl_c_at_the_prompt_clears_the_line_or_tells_how_to_leave(terminal: St
     screen.press("not this")
     screen.expect("not this")
     screen.press(CTRL_C)
-    screen.expect(">>> ")
+    screen.expect(">>> Send a message")  # the line that was thrown away is shown once more before
     screen.press(CTRL_C)
     screen.expect("Use Ctrl + d or /bye to exit.")
     screen.expect(">>> ")
