@@ -19,7 +19,7 @@ _NUM_KEPT_STATES = 4
 """Recurrent and hybrid models hold a whole state per slot."""
 _KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8}
 _FLASH_AUTO, _FLASH_OFF, _FLASH_ON = -1, 0, 1
-_IDLE_SHARE = 0.03
+_IDLE_SHARE = 0.005
 """By how much cells that nobody needs may slow a stream down."""
 _BYTES_PER_SECOND = 10e9
 _SECONDS_PER_CELL = 1.2e-9

@@ -99,16 +99,18 @@ class Snapshots:
     def prune(self) -> None:
         """Removes what killed writers left, and the oldest files until the rest is within the budget."""
         self._num_written = 0
-        for written, _, partial in _files(self._root, "*/*.part*"):
-            if written < time.time() - _STALE_SECONDS:
-                _remove(partial)
-        files = list(_files(self._root, "*/*.kv"))
+        files = []
+        for used, size, path in _files(self._root):
+            if path.endswith(".kv"):
+                files.append((used, size, path))
+            elif ".part" in path and used < time.time() - _STALE_SECONDS:
+                _remove(Path(path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._budget_bytes:
                 return
-            _remove(path)
-            self._keys.discard(path.stem)
+            _remove(Path(path))
+            self._keys.discard(Path(path).stem)
             total -= size
 
     def __iter__(self) -> Iterator[str]:
@@ -140,12 +142,15 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _files(folder: Path, pattern: str) -> Iterator[tuple[float, int, Path]]:
-    """Time of the last use, size and path of what matches."""
-    for path in folder.glob(pattern):
-        with contextlib.suppress(OSError):
-            stat = path.lstat()
-            yield stat.st_mtime, stat.st_size, path
+def _files(root: Path) -> Iterator[tuple[float, int, str]]:
+    """Time of the last use, size and path of the files of all identities: thousands, so without a `Path` for each."""
+    with contextlib.suppress(OSError), os.scandir(root) as folders:
+        for folder in folders:
+            with contextlib.suppress(OSError), os.scandir(folder.path) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        stat = entry.stat(follow_symlinks=False)
+                        yield stat.st_mtime, stat.st_size, entry.path
 
 
 def _remove(path: Path) -> None:

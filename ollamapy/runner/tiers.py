@@ -18,7 +18,7 @@ from ollamapy.runner.prefix import Restore, Spill
 from ollamapy.runner.snapshots import Snapshots
 from ollamapy.wire.runner import Load
 
-BLOCK_TOKENS = 64
+BLOCK_TOKENS = 16
 _EARLY_SECONDS = 0.25
 """How long a running model may take for saving, while nobody asks for anything."""
 _SAVE_SECONDS = 2.0
