@@ -43,6 +43,7 @@ async def chat(services: Services, request: ChatRequest) -> AsyncGenerator[ChatR
     else:
         grammar = await inference.grammar_of(services, request, options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
+    services.templates.prepare()
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
         if not request.messages:

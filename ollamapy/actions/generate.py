@@ -42,6 +42,7 @@ async def generate(services: Services, request: GenerateRequest) -> AsyncGenerat
     options = inference.options_of(subject, request.options)
     grammar = await inference.grammar_of(services, request, options)
     demand = inference.demand_of(services, subject, options, request.keep_alive)
+    services.templates.prepare()
     async with services.pool.lease(demand, inference.label_of(subject)) as runner:
         timing.mark_loaded()
         if _is_empty(request):

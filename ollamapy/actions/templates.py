@@ -1,6 +1,6 @@
 """Owns the child processes that render chat templates: starts them, asks them, replaces those that hang or die.
 
-There are at most `MAX_CHILDREN`, each with one template at a time. The first is started by the first request, another
+There are at most `MAX_CHILDREN`, each with one template at a time. The first is started by the first load, another
 when all are busy; one that ends while it renders is replaced at once, so that the next request need not wait for a
 start. All templates that have never rendered well share one child: what waits behind a hostile one are strangers, and
 never the chats with a model that is in use.
@@ -37,8 +37,15 @@ class Templates:
         self._idle: list[_Renderer] = []
         self._turns = asyncio.Semaphore(MAX_CHILDREN)
         self._turn_of_strangers = asyncio.Lock()
+        self._has_begun = False
         self._proven: OrderedDict[int, None] = OrderedDict()
         """Hashes of templates that rendered well the last time, least recently used first."""
+
+    def prepare(self) -> None:
+        """Starts the first child, so that the first prompt need not wait for it: while a model loads there is time."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._idle.append(_Renderer())
 
     async def render(
         self,
@@ -88,6 +95,7 @@ class Templates:
 
     async def _rendered(self, request: RenderRequest, *, is_proven: bool) -> Rendered:
         """The answer of an idle child, or of a new one: strangers get the youngest, whose start they may wait for."""
+        self._has_begun = True
         self._idle = [renderer for renderer in self._idle if renderer.is_fit]
         renderer = self._idle.pop(-1 if is_proven else 0) if self._idle else _Renderer()
         try:
