@@ -179,8 +179,10 @@ def test_a_blob_is_uploaded_for_create(client: ollama.Client, shared: DaemonProc
 @pytest.mark.client("ollama", "structured output")
 def test_an_answer_satisfies_the_schema_of_a_type(starters: DaemonProcess) -> None:
     class Weather(pydantic.BaseModel):
-        city: str
-        degrees: int
+        """Bounded, so that every answer ends, whatever the model says."""
+
+        city: str = pydantic.Field(min_length=1, max_length=20)
+        degrees: int = pydantic.Field(ge=-99, le=99)
 
     messages = [{"role": "user", "content": "What is the weather in Paris? Name the city and a number of degrees."}]
     with ollama.Client(host=starters.url) as client:

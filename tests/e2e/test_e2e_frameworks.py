@@ -20,6 +20,8 @@ from fakes.daemon_process import DaemonProcess
 CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
 ASKED = "What is the weather in Paris? Name the city and a number of degrees."
 WIDTH = 384
+PATIENCE = 240.0
+"""LlamaIndex waits 30 s by itself."""
 
 # These libraries never close their connections.
 pytestmark = [
@@ -38,8 +40,9 @@ def collected() -> Iterator[None]:
 class Weather(pydantic.BaseModel):
     """The weather of a city."""
 
-    city: str
-    degrees: int
+    # Bounded, so that every answer ends, whatever the model says.
+    city: str = pydantic.Field(max_length=20)
+    degrees: int = pydantic.Field(ge=-99, le=99)
 
 
 def get_weather(city: str) -> str:
@@ -130,7 +133,7 @@ def test_llama_index_completes_chats_and_streams(shared: DaemonProcess) -> None:
     from llama_index.core.llms import ChatMessage
     from llama_index.llms.ollama import Ollama
 
-    model = Ollama(model="echo", base_url=shared.url)
+    model = Ollama(model="echo", base_url=shared.url, request_timeout=PATIENCE)
     messages = [ChatMessage(role="user", content="hello")]
 
     assert model.complete("hello").text == "hello"
@@ -144,7 +147,7 @@ def test_llama_index_calls_a_tool(shared: DaemonProcess, caller: str) -> None:
     from llama_index.core.tools import FunctionTool
     from llama_index.llms.ollama import Ollama
 
-    model = Ollama(model=caller, base_url=shared.url)
+    model = Ollama(model=caller, base_url=shared.url, request_timeout=PATIENCE)
     answer = model.predict_and_call([FunctionTool.from_defaults(get_weather)], user_msg=CALL)
 
     assert answer.response == "sunny in Paris"
@@ -156,12 +159,12 @@ def test_llama_index_tells_thinking_apart_and_raises_errors(shared: DaemonProces
     from llama_index.core.llms import ChatMessage
     from llama_index.llms.ollama import Ollama
 
-    model = Ollama(model=thinker, base_url=shared.url, thinking=True)
+    model = Ollama(model=thinker, base_url=shared.url, thinking=True, request_timeout=PATIENCE)
     answer = model.chat([ChatMessage(role="user", content="<think>hm</think>four")])
 
     assert [getattr(block, "content", None) or block.text for block in answer.message.blocks] == ["hm", "four"]
     with pytest.raises(ollama.ResponseError, match="model 'nope:latest' not found"):
-        Ollama(model="nope", base_url=shared.url).complete("hello")
+        Ollama(model="nope", base_url=shared.url, request_timeout=PATIENCE).complete("hello")
 
 
 @pytest.mark.weights
@@ -170,7 +173,7 @@ def test_llama_index_predicts_a_type(starters: DaemonProcess) -> None:
     from llama_index.core.prompts import PromptTemplate
     from llama_index.llms.ollama import Ollama
 
-    model = Ollama(model="starter", base_url=starters.url, temperature=0, context_window=2048)
+    model = Ollama(model="starter", base_url=starters.url, temperature=0, context_window=2048, request_timeout=PATIENCE)
 
     assert isinstance(model.structured_predict(Weather, PromptTemplate(ASKED)), Weather)
 
@@ -287,7 +290,8 @@ def test_llm_calls_a_tool(shared: DaemonProcess, caller: str, tmp_path: Path) ->
 @pytest.mark.weights
 @pytest.mark.client("llm-ollama", "structured output", "embeddings")
 def test_llm_gets_an_answer_of_a_schema_and_embeds(starters: DaemonProcess, tmp_path: Path) -> None:
-    words = ("-m", "ollama/starter:latest", "--schema", "city, degrees int", "-o", "temperature", "0")
+    schema = json.dumps(Weather.model_json_schema())
+    words = ("-m", "ollama/starter:latest", "--schema", schema, "-o", "temperature", "0")
     answer = json.loads(llm(starters, tmp_path, *words, ASKED))
     vector = json.loads(llm(starters, tmp_path, "embed", "-m", "ollama/starter-embed:latest", "-c", "a cat"))
 
