@@ -3,8 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from fakes import patient_daemon
 from fakes.daemon_process import DaemonProcess, wait_until
 from fakes.faulty_registry import FOR_EVER, FaultyRegistry, cut, serve, status
 from fakes.gguf_files import echo_gguf
@@ -24,6 +26,21 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     assert daemon.post("/api/create", model="h.example/ns/Mine:v1", **{"from": "echo"}, system="be kind")
     yield daemon
     assert daemon.stop() == 0
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts daemons that never take a peer for dead because the machine is busy."""
+    started: list[DaemonProcess] = []
+
+    def make(name: str = "home", **env: str) -> DaemonProcess:
+        (tmp_path / name).mkdir()
+        started.append(DaemonProcess(tmp_path / name, env, program=("-P", patient_daemon.__file__)))
+        return started[-1]
+
+    yield make
+    for daemon in started:
+        daemon.stop()
 
 
 @pytest.fixture

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
+ANSWER_SECONDS = 600.0
+"""What a model of real weights may take for an answer when many ask at once on a slow machine."""
 
 
 def wait_until(is_true: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
@@ -32,7 +34,14 @@ class DaemonProcess:
     a request can be read when the answer is there.
     """
 
-    def __init__(self, home: Path, env: dict[str, str] | None = None, *, host: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self,
+        home: Path,
+        env: dict[str, str] | None = None,
+        *,
+        host: str = "127.0.0.1:0",
+        program: Sequence[str] = ("-m", "ollamapy"),
+    ) -> None:
         self.home = home
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("OLLAMA")},
@@ -45,7 +54,7 @@ class DaemonProcess:
         self._last_log = ""
         self.address = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ollamapy", "serve"],
+            [sys.executable, *program, "serve"],
             env=self.env,
             cwd=home,
             stdin=subprocess.DEVNULL,
@@ -60,7 +69,7 @@ class DaemonProcess:
             self.process.wait()
             self._close_log()
             raise
-        self.client = httpx.Client(base_url=self.url, timeout=DEADLINE_SECONDS)
+        self.client = httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS)
 
     @property
     def log(self) -> str:
