@@ -22,6 +22,8 @@ WEATHER: Any = {
     },
 }
 CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+UNGUESSED: dict[str, Any] = {"options": {"draft_num_predict": 0}}
+"""Each token takes a step of its own: a thousand slow ones take minutes."""
 TEMPLATE_WITH_TOOLS = (
     "{{ range .Messages }}{{ if .ToolCalls }}<tool_call>{{ range .ToolCalls }}{{ .Function.Name }}{{ end }}"
     '</tool_call>{{ end }}{{ if eq .Role "user" }}{{ .Content }}{{ end }}{{ end }}{{ if .Tools }}{{ end }}'
@@ -278,7 +280,7 @@ def test_a_runner_that_dies_in_mid_answer_ends_the_stream_with_an_error(
     start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
 ) -> None:
     daemon = start()
-    body = {"model": put_echo(daemon, "slow", step_seconds=0.03), "stream": True}
+    body: dict[str, Any] = {"model": put_echo(daemon, "slow", step_seconds=0.3), "stream": True, **UNGUESSED}
     body["messages"] = [{"role": "user", "content": "x" * 1000}]
     with daemon.client.stream("POST", "/v1/chat/completions", json=body) as response:
         lines = response.iter_lines()
@@ -296,10 +298,10 @@ def test_a_response_that_breaks_off_is_an_error_of_the_client(
     start: Callable[..., DaemonProcess], put_echo: Callable[..., str]
 ) -> None:
     daemon = start()
-    name = put_echo(daemon, "slow", step_seconds=0.03)
+    name = put_echo(daemon, "slow", step_seconds=0.3)
     with (
         openai.OpenAI(base_url=f"{daemon.url}/v1", api_key="unused", max_retries=0) as client,
-        client.responses.create(model=name, input="x" * 1000, stream=True) as stream,
+        client.responses.create(model=name, input="x" * 1000, stream=True, extra_body=UNGUESSED) as stream,
     ):
         next(stream)
         [pid] = daemon.runner_pids()
