@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,9 +70,10 @@ def run(scripts: Path, script: str, daemon: DaemonProcess, *words: str) -> Any:
     "ollama (npm)", "generate", "chat", "stream", "tools", "thinking", "embeddings", "models", "errors", "async"
 )
 def test_every_method_of_the_javascript_client_answers(
-    shared: DaemonProcess, scripts: Path, caller: str, thinker: str
+    shared: DaemonProcess, scripts: Path, caller: str, thinker: str, put_echo: Callable[..., str]
 ) -> None:
-    found = run(scripts, "ollama.mjs", shared, caller, thinker)
+    slow = put_echo(shared, "slow", step_seconds=0.3)  # ten minutes: it is aborted long before it ends
+    found = run(scripts, "ollama.mjs", shared, caller, thinker, slow)
     answers = found["answers"]
 
     assert set(found["methods"]) - ELSEWHERE <= set(answers)

@@ -28,7 +28,7 @@ const asked = {
     return { text, calls: steps.flatMap((step) => step.toolCalls.map((call) => [call.toolName, call.input])) };
   },
   object: async () => {
-    const schema = z.object({ city: z.string(), degrees: z.number().int() });
+    const schema = z.object({ city: z.string().max(20), degrees: z.number().int().min(-99).max(99) });
     const prompt = "What is the weather in Paris? Name the city and a number of degrees.";
     return (await generateObject({ model, schema, prompt, temperature: 0 })).object;
   },

@@ -1,8 +1,8 @@
-// The official JavaScript client. `node ollama.mjs <url> <model that knows tools> <model that thinks>`
+// The official JavaScript client. `node ollama.mjs <url> <model that knows tools> <model that thinks> <slow model>`
 
 import { Ollama } from "ollama";
 
-const [host, caller, thinker] = process.argv.slice(2);
+const [host, caller, thinker, slow] = process.argv.slice(2);
 const client = new Ollama({ host });
 const messages = [{ role: "user", content: "hello" }];
 const model = "echo";
@@ -24,7 +24,8 @@ const weather = {
 const call = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>';
 
 const aborted = async () => {
-  const stream = await client.generate({ model, prompt: "x".repeat(2000), stream: true });
+  const options = { draft_num_predict: 0 };
+  const stream = await client.generate({ model: slow, prompt: "x".repeat(2000), options, stream: true });
   try {
     for await (const part of stream) if (part) stream.abort();
   } catch (error) {
