@@ -59,7 +59,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, starter_gguf: Path) -> Iter
 
 
 def ask(daemon: DaemonProcess, model: str, **body: Any) -> Any:
-    options = {"temperature": 1.0, "num_predict": 200, **body.pop("options", {})}
+    options = {"temperature": 1.0, "num_predict": 800, **body.pop("options", {})}  # no valid call has more tokens
     answer = daemon.post("/api/chat", **{"model": model, "messages": ASK, "tools": TOOLS, "options": options, **body})
     assert "error" not in answer, answer
     return answer
@@ -153,7 +153,7 @@ def test_a_choice_that_cannot_be_held_is_refused_with_a_reason(
 
 
 def test_a_call_that_is_cut_short_is_no_call_and_says_so(daemon: DaemonProcess) -> None:
-    answer = ask(daemon, "hermes", tool_choice=NAMED, options={"num_predict": 24})
+    answer = ask(daemon, "hermes", tool_choice=NAMED, options={"num_predict": 12})
 
     assert answer["done_reason"] == "length"
     assert "tool_calls" not in answer["message"]
