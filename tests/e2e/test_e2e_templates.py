@@ -55,7 +55,7 @@ def test_a_hostile_template_is_an_error_of_its_own_request(
         assert "error" not in shared.post(path, model=honest, **ASK[path])
     ended.set()
     watch.join()
-    assert max(pauses) < 1
+    assert max(pauses) < 30, "in the daemon itself the first of them would take hours"
 
 
 def longest_pauses(daemon: DaemonProcess, ended: threading.Event) -> list[float]:
