@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from fakes.daemon_process import DaemonProcess, wait_until
+from fakes.daemon_process import DEADLINE_SECONDS, DaemonProcess, wait_until
 from fakes.faulty_registry import FOR_EVER, FaultyRegistry, stall, status
 from fakes.oci_registry import Registry, running
 
@@ -69,7 +69,7 @@ def test_a_push_that_is_killed_is_finished_by_the_next(start: Start, put_echo: C
         theirs.fault("HEAD", manifest["config"]["digest"], stall(0))
         streaming = daemon.stream("/api/push", model=name, insecure=True)
         next(streaming)
-        assert theirs.stalled.wait(30)
+        assert theirs.stalled.wait(DEADLINE_SECONDS)
         os.kill(daemon.process.pid, signal.SIGKILL)
         daemon.stop()
         num_sent = len(theirs.asked("PATCH"))
@@ -90,7 +90,7 @@ def test_a_client_that_leaves_ends_the_push(start: Start, put_echo: Callable[...
         give_name(daemon, name)
         streaming = daemon.stream("/api/push", model=name, insecure=True)
         next(streaming)
-        assert slow.stalled.wait(30)
+        assert slow.stalled.wait(DEADLINE_SECONDS)
         streaming.close()
 
         wait_until(slow.hung_up.is_set, "the daemon to leave the registry")
