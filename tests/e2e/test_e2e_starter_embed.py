@@ -122,7 +122,7 @@ def test_both_interfaces_agree_because_the_model_normalises(daemon: DaemonProces
 
     [new] = embed(daemon, input="the sky")["embeddings"]
 
-    assert old == pytest.approx(new, abs=1e-6)
+    assert old == pytest.approx(new, abs=1e-3)
 
 
 def test_it_does_not_generate(daemon: DaemonProcess) -> None:
@@ -137,7 +137,7 @@ def test_run_prints_the_vector_on_one_line(daemon: DaemonProcess) -> None:
 
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("\n") == 1
-    assert json.loads(ran.stdout) == pytest.approx(embed(daemon, input="the sky")["embeddings"][0], abs=1e-6)
+    assert json.loads(ran.stdout) == pytest.approx(embed(daemon, input="the sky")["embeddings"][0], abs=1e-3)
 
 
 def test_run_passes_dimensions_and_truncate_on(daemon: DaemonProcess) -> None:
