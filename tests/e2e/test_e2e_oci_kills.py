@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fakes.daemon_process import DaemonProcess, wait_until
+from fakes.daemon_process import DEADLINE_SECONDS, DaemonProcess, wait_until
 from fakes.faulty_registry import FaultyRegistry
 from fakes.store_files import blob_path
 
@@ -90,7 +90,7 @@ def fsck(daemon: DaemonProcess) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 10 * NUM_KILLS)
+@pytest.mark.timeout(600 + 30 * NUM_KILLS)
 def test_a_pull_survives_being_killed_at_any_moment(tmp_path: Path) -> None:
     chance = random.Random(int(os.environ.get("OLLAMAPY_TEST_SEED", "1")))
     root = tmp_path / "models"
@@ -105,7 +105,7 @@ def test_a_pull_survives_being_killed_at_any_moment(tmp_path: Path) -> None:
             pull = Pull(daemon, registry)
             wait_until(lambda: has_come(pull) or not pull.is_alive(), "the moment to come")  # noqa: B023
             daemon.process.kill()
-            pull.join(30)
+            pull.join(DEADLINE_SECONDS)
             daemon.stop()
 
             assert num_here(root) >= before
