@@ -540,17 +540,16 @@ def test_an_installation_is_stopped_finished_used_upgraded_and_removed(tmp_path:
     stopped = subprocess.Popen(install, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert wait_for((prefix / "lib" / "ollamapy" / "venv" / "bin" / "python").exists)
     stopped.terminate()
-    assert stopped.wait(20) == 143
+    assert stopped.wait(120) == 143
     assert not stamp.exists()
 
     finished = run(install, env)
     assert "Installed ollamapy" in finished.stderr
     assert run([*install, "--", "--help"], env).stdout == run([prefix / "bin" / "ollamapy", "--help"], env).stdout
 
-    start = time.monotonic()
+    written = stamp.stat().st_mtime_ns
     again = run([*install, "help"], env)
-    assert time.monotonic() - start < 10
-    assert again.stderr == ""
+    assert (again.stderr, stamp.stat().st_mtime_ns) == ("", written), "nothing was installed again"
 
     changed = checkout / "ollamapy" / "__init__.py"
     changed.write_text(f"{changed.read_text()}\nNEWER = True\n")
@@ -611,7 +610,7 @@ def speaking(code: str) -> Any:
     return subprocess.Popen([sys.executable, "-uc", code], env=installer_env(), text=True, **pipes)  # type: ignore[call-overload]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> bool:
     """Whether the condition came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
