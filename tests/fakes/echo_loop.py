@@ -17,6 +17,7 @@ from ollamapy.runner.echo import EchoModel
 from ollamapy.runner.intake import Submission
 from ollamapy.runner.loop import Closed, Loop, Message
 from ollamapy.runner.model import Chunk, Decoded, Sampler
+from ollamapy.runner.pace import Pace
 from ollamapy.runner.scheduler import Step
 from ollamapy.runner.tiers import Tiers
 from ollamapy.wire.runner import (
@@ -167,6 +168,7 @@ def serve(
 
     loop = Loop(model, send, tiers, draft)
     loop._inbox = _Inbox()
+    loop._pace = _EvenPace(model.info.max_batch)
     books = loop._scheduler
     next_step = books.next_step
 
@@ -193,6 +195,13 @@ def serve(
     assert model.num_used == 0, "cells are left"
     assert model.num_open_samplers == 0, "a sampler is left"
     return served
+
+
+class _EvenPace(Pace):
+    """Takes every token to cost the same, so that no pause of this machine changes what goes into a step."""
+
+    def observe(self, num_tokens: int, seconds: float) -> None:
+        super().observe(num_tokens, 1e-5 * max(num_tokens, 1))
 
 
 class _Inbox(queue.SimpleQueue[Message]):
