@@ -15,7 +15,7 @@ from fakes.pseudo_terminal import PseudoTerminal
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 LONG = ("--clients", "2", "--prompt-tokens", "3000", "--output-tokens", "2000", "--turns", "100000")
-TINY = ("--clients", "1,3", "--prompt-tokens", "60", "--output-tokens", "5")
+TINY = ("--clients", "1,3", "--prompt-tokens", "120", "--output-tokens", "5")
 
 
 def command(*words: str) -> list[str]:
@@ -49,7 +49,8 @@ def test_a_model_is_measured(bench: Bench, tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out.json").read_text())
     assert [point["summary"]["num_requests"] for point in result["points"]] == [4, 9]
     assert all(point["summary"]["output_tokens"] == 5 for point in result["points"])
-    assert all(abs(point["summary"]["prompt_tokens"] - 60) < 10 for point in result["points"])
+    # The words are random: eleven of them, of which no choice makes a prompt shorter than 111 or longer than 127.
+    assert all(abs(point["summary"]["prompt_tokens"] - 120) < 10 for point in result["points"])
     assert all(point["summary"]["num_failed"] == 0 for point in result["points"])
 
 
@@ -159,7 +160,7 @@ def test_a_server_that_dies_meanwhile_ends_it(
     daemon, process = running
     daemon.stop()
 
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     said = (tmp_path / "said").read_text()
     assert said.splitlines()[-1].startswith("Error: ") or said.splitlines()[-2].startswith("Error: ")
     assert "Traceback" not in said
@@ -186,7 +187,7 @@ def terminal(
 def test_a_terminal_shows_the_points_as_they_come_and_then_the_table(terminal: Callable[..., PseudoTerminal]) -> None:
     screen = terminal("echo", *TINY)
     screen.expect("3 clients, run 3 of 3, ollamapy")
-    screen.expect("echo: 60 prompt and 5 output tokens asked for")
+    screen.expect("echo: 120 prompt and 5 output tokens asked for")
     screen.expect("ollamapy serves")
 
     assert screen.wait() == 0
@@ -208,6 +209,7 @@ def test_ctrl_c_ends_it_without_a_result(
 
 
 @pytest.mark.weights
+@pytest.mark.timeout(900)
 def test_the_starter_is_measured_against_llama_server(tmp_path: Path, starter_gguf: Path) -> None:
     catalogue = tmp_path / "catalogue.yaml"
     catalogue.write_text(f"starter:\n  source: file:{starter_gguf}\n  description: the starter\n")
@@ -220,7 +222,7 @@ def test_the_starter_is_measured_against_llama_server(tmp_path: Path, starter_gg
             env=environment(tmp_path, daemon.address),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
     finally:
         assert daemon.stop() == 0
