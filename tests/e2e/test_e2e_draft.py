@@ -15,7 +15,8 @@ from fakes.tiny_models import attention
 
 pytestmark = pytest.mark.weights
 
-CAPITALS = [{"role": "user", "content": "What is the capital of France, and of Spain?"}]
+TENS = "10, 20, 30, 40, 50, 60,"
+"""Twelve tokens follow of which none is in doubt, whatever is rounded how, and of which none can be found in it."""
 
 
 def cli(daemon: DaemonProcess, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
@@ -51,12 +52,12 @@ def test_a_model_guesses_with_its_draft_model(start: Callable[..., DaemonProcess
     assert again.returncode == 0, again.stderr
     assert daemon.request("POST", "/api/copy", {"source": "drafted", "destination": "copy"}).status_code == 200
     answer: dict[str, Any] = daemon.post(
-        "/api/chat", model="copy", messages=CAPITALS, options={"temperature": 0, "num_predict": 16}
+        "/api/generate", model="copy", prompt=TENS, raw=True, options={"temperature": 0, "num_predict": 16}
     )
 
     assert drafts(daemon, "again") == drafts(daemon, "copy") == drafts(daemon, "drafted") != []
     assert drafts(daemon, "copy") == ["DRAFT " + daemon.post("/api/resolve", model="copy")["draft"]]
-    assert "Paris" in answer["message"]["content"]
+    assert answer["response"].startswith(" 70, 80, 90")
     assert 0 < answer["draft_accepted_count"] <= answer["draft_count"]
     assert "warning" not in answer
     assert counted(daemon, "draft_accepted_tokens") == answer["draft_accepted_count"]
