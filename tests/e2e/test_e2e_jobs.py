@@ -50,7 +50,7 @@ def blobs_are_forgotten(daemon: DaemonProcess) -> Iterator[None]:
 def run(daemon: DaemonProcess, *words: str) -> "subprocess.CompletedProcess[str]":
     env = {**daemon.env, "OLLAMA_HOST": daemon.address}
     command = [sys.executable, "-m", "ollamapy", *words]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, check=False)
 
 
 def jobs(daemon: DaemonProcess, where: str) -> list[dict[str, Any]]:

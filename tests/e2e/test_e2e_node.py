@@ -44,7 +44,7 @@ def install(packages: Path) -> None:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(SCRIPTS / name, folder)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=280)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
             do_without(f"npm cannot install the packages of tests/node:\n{done.stderr}")
         with contextlib.suppress(OSError):  # another run was faster

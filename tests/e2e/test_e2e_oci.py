@@ -134,7 +134,7 @@ def test_several_models_are_pulled_in_turn(registry: Registry, daemon: DaemonPro
     env = {**daemon.env, "OLLAMA_HOST": daemon.address}
     command = [sys.executable, "-m", "ollamapy", "pull", *names, "--insecure"]
 
-    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, check=False)
 
     assert result.returncode == 0, result.stderr
     lines = result.stderr.splitlines()

@@ -113,7 +113,7 @@ def test_an_offline_daemon_pushes_nowhere(shared: DaemonProcess) -> None:
 def ollamapy(daemon: DaemonProcess, *words: str) -> subprocess.CompletedProcess[str]:
     env = {**daemon.env, "OLLAMA_HOST": daemon.address}
     return subprocess.run(
-        [sys.executable, "-m", "ollamapy", *words], env=env, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "ollamapy", *words], env=env, capture_output=True, text=True, timeout=180, check=False
     )
 
 

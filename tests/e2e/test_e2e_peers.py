@@ -87,7 +87,7 @@ def test_the_command_takes_the_peer(peer: DaemonProcess, start: Start) -> None:
     command = [sys.executable, "-m", "ollamapy", "pull", "--from-peer", peer.address, "echo"]
     env = {**daemon.env, "OLLAMA_HOST": daemon.address}
 
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180)
 
     assert done.returncode == 0, done.stderr
     assert digests(daemon)["echo:latest"] == digests(peer)["echo:latest"]

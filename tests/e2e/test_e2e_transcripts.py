@@ -102,7 +102,7 @@ OTERM = [
 
 @pytest.mark.client("Open WebUI (replayed)", "generate", "chat", "stream", "embeddings", "models", "errors")
 def test_open_webuis_requests_are_answered(shared: DaemonProcess) -> None:
-    with httpx.Client(base_url=shared.url, headers=WEBUI_HEADERS, timeout=60) as client:
+    with httpx.Client(base_url=shared.url, headers=WEBUI_HEADERS, timeout=180) as client:
         assert client.head("/").status_code == 200
         for step in OPEN_WEBUI:
             replay(client, step)
@@ -113,7 +113,7 @@ def test_open_webui_reads_calls_and_thinking_from_lines(shared: DaemonProcess, c
     call = '<tool_call>{"name": "get_weather", "arguments": {}}</tool_call>'
     called = {"model": caller, "messages": [{"role": "user", "content": call}], "tools": [WEATHER], "stream": True}
     thought = {"model": thinker, "messages": [{"role": "user", "content": "<think>hm</think>four"}], "think": True}
-    with httpx.Client(base_url=shared.url, headers=WEBUI_HEADERS, timeout=60) as client:
+    with httpx.Client(base_url=shared.url, headers=WEBUI_HEADERS, timeout=180) as client:
         lines = [json.loads(line) for line in client.post("/api/chat", json=called).text.splitlines()]
         thoughts = [json.loads(line) for line in client.post("/api/chat", json=thought).text.splitlines()]
 
@@ -125,7 +125,7 @@ def test_open_webui_reads_calls_and_thinking_from_lines(shared: DaemonProcess, c
 
 @pytest.mark.client("oterm (replayed)", "chat", "stream", "models")
 def test_oterms_requests_are_answered(shared: DaemonProcess) -> None:
-    with httpx.Client(base_url=shared.url, timeout=60) as client:
+    with httpx.Client(base_url=shared.url, timeout=180) as client:
         for step in OTERM:
             replay(client, step)
 
