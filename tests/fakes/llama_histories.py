@@ -2,8 +2,8 @@
 
 Requests come, share prefixes, are sent away, leave in the middle, and the runner starts anew. Every row of logits that
 a token was chosen from is compared with that of the same tokens computed in an empty cache. Prints as JSON how far the
-rows of the furthest answer were on average, the most that the shape of a batch does to a row (`rounding`), and what
-happened.
+rows of the furthest answer were on average (`worst`), the most that the shape of a batch does to a row (`rounding`),
+the least that a wrong block does to an answer (`mistake`), and what happened.
 A program of its own because llama.cpp belongs into child processes.
 """
 
@@ -43,6 +43,8 @@ NUM_CTX = 256
 PLENTY = 1 << 30
 _SIZE = 16
 """Tokens of a batch with which prompts are computed to compare with."""
+NEAR = 0.7
+"""Of a mistake: what is nearer is rounding, which is about a quarter of one."""
 Logits = npt.NDArray[np.float32]
 
 
@@ -229,6 +231,20 @@ def measure_rounding(model: LlamaModel) -> float:
     return max(distance(one, row) for other in others for one, row in zip(usual, other, strict=True))
 
 
+def measure_mistakes(model: LlamaModel) -> float:
+    """The least distance of the rows of an answer from those of a text with a block that is missing or another's."""
+    found = []
+    for text, other in (TEXTS, TEXTS[::-1]):
+        right = alone(model, text[:80], 5)
+        for wrong in ([*text[:16], *text[32:80]], [*text[:16], *other[16:32], *text[32:80]]):
+            found.append(mean_distance(alone(model, wrong, 5), right))
+    return min(found)
+
+
+def mean_distance(rows: Sequence[Logits], others: Sequence[Logits]) -> float:
+    return sum(map(distance, rows, others)) / len(rows)
+
+
 def distance(a: Logits, b: Logits) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean((a - b) ** 2)))
@@ -237,12 +253,12 @@ def distance(a: Logits, b: Logits) -> float:
 def main(path: str) -> None:
     model = load(Load("llama", path, NUM_CTX, 512, 4, num_thread=1), lambda fraction: None)
     wanted: dict[tuple[tuple[int, ...], int], list[Logits]] = {}
-    rounding = measure_rounding(model)
+    rounding, mistake = measure_rounding(model), measure_mistakes(model)
     watched = Watched(model)
     model.sampler = watched.sampler  # type: ignore[method-assign, assignment]
     worst = 0.0
 
-    @settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(HISTORIES)
     @example(EVENTFUL)
     def every_cache_gives_the_logits_of_an_empty_one(history: History) -> None:
@@ -254,13 +270,13 @@ def main(path: str) -> None:
             if rows:
                 key = (tuple(tokens[:-1]), len(rows))
                 wanted[key] = wanted.get(key) or alone(model, *key)
-                far = sum(map(distance, rows, wanted[key])) / len(rows)
+                far = mean_distance(rows, wanted[key])
                 worst = max(worst, far)
-                assert far <= rounding
+                assert far <= NEAR * mistake
 
     every_cache_gives_the_logits_of_an_empty_one()
     model.close()
-    print(json.dumps({"worst": worst, "rounding": rounding, **watched.happened}))
+    print(json.dumps({"worst": worst, "rounding": rounding, "mistake": mistake, **watched.happened}))
 
 
 if __name__ == "__main__":

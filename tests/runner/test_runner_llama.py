@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fakes.answers import Answer
+from fakes.daemon_process import wait_until
 from fakes.gguf_files import tiny_model
 from fakes.runner_process import RunnerProcess, environment
 from hypothesis import given, settings
@@ -36,6 +37,10 @@ COUNTED = SURE[1]
 """Sixteen follow."""
 DICE: dict[str, Any] = {"temperature": 1e30, "top_k": 0, "top_p": 1.0}
 """All tokens are equally likely to the last bit, so that random numbers choose and roundings do not."""
+ENDLESS: dict[str, Any] = {"logit_bias": ((0, -100.0), (2, -100.0))}
+"""Without the two tokens that end an answer: how long it gets is for the options to say."""
+ROUNDING = 1.5
+"""What roundings may do to how much better one token is than the next: ten times what they usually do."""
 WAYS = ["together", "in pieces", "after others left", "in a crowd"]
 NUM_CTX = 512
 
@@ -130,7 +135,7 @@ def logits_report(starter_gguf: Path) -> dict[str, Any]:
         [sys.executable, LOGITS, str(starter_gguf)],
         capture_output=True,
         check=True,
-        timeout=250,
+        timeout=600,
         env=environment(),
     )
     report: dict[str, Any] = json.loads(result.stdout)
@@ -143,8 +148,9 @@ def test_what_the_neighbours_say_changes_no_bit_of_the_logits(logits_report: dic
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_shape_of_a_batch_changes_roundings_only(way: str, logits_report: dict[str, Any]) -> None:
-    """Four-bit weights turn a last bit into much, so the measure is how far the logits of other texts are."""
-    assert logits_report["ways"][way] < logits_report["other_texts"] / 3
+    """Four-bit weights turn a last bit into much, so the measure is how far the logits of other texts are: 3.4, where
+    a crowd has been seen to change 0.6."""
+    assert logits_report["ways"][way] < logits_report["other_texts"] / 2
 
 
 def test_a_seed_repeats_its_answer(starter_gguf: Path) -> None:
@@ -191,18 +197,19 @@ def test_an_answer_ends_before_a_stop(cut: int, model: Model) -> None:
 
 
 def test_num_predict_counts_tokens(model: Model) -> None:
-    answer = model.greedy(STORY, 7)
+    answer = model.greedy(STORY, 7, **ENDLESS)
 
     assert (answer.finished.reason, answer.finished.num_output, len(said(answer))) == ("length", 7, 7)
 
 
 def test_the_streamed_text_is_the_text_of_the_tokens(model: Model) -> None:
-    """Also for characters of several tokens."""
-    answer = model.greedy("Repeat: 😀 🎉 é 日本 😀 🎉 é 日本 😀 🎉 é 日本 😀 🎉", 24)
+    """Also for characters of several tokens, which a grammar makes the model say."""
+    wanted = " 😀 🎉 é 日本 😀"
+    answer = model.greedy("Repeat:", 40, fields={"grammar": f'root ::= "{wanted}"'})
 
-    text = model.detokenize(*said(answer))
-    assert answer.text == text.rstrip("\N{REPLACEMENT CHARACTER}")
-    assert "\N{REPLACEMENT CHARACTER}" not in answer.text
+    assert answer.text == model.detokenize(*said(answer)) == wanted
+    assert len(said(answer)) > len(wanted), "some have several"
+    assert len(answer.outputs) > 5
 
 
 def test_log_probabilities_are_those_of_the_tokens(model: Model) -> None:
@@ -257,7 +264,7 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_any_options_give_an_answer(options: dict[str, Any], model: Model) -> None:
     """llama.cpp asserts on some values, and an assertion ends the process and all its requests."""
-    end = model.generate(STORY, num_predict=3, **options).finished
+    end = model.generate(STORY, num_predict=3, **ENDLESS, **options).finished
 
     assert end.num_output == 3
 
@@ -276,42 +283,44 @@ def test_the_narrowest_choice_is_the_best_token(options: dict[str, Any], model: 
 )
 def test_guesses_change_roundings_only(prompt: str, model: Model) -> None:
     """Tokens part, if at all, where the best two are about as good."""
-    fields = {"num_top_logprobs": 2}
-    plain = model.greedy(prompt, 64, draft_num_predict=0, fields=fields)
-    guessed = model.greedy(prompt, 64, fields=fields)
+    asked: dict[str, Any] = {"fields": {"num_top_logprobs": 2}, **ENDLESS}
+    plain = model.greedy(prompt, 64, draft_num_predict=0, **asked)
+    guessed = model.greedy(prompt, 64, **asked)
 
     pairs = zip(plain.logprobs, guessed.logprobs, strict=False)
     parting = next((one for one, other in pairs if one.bytes != other.bytes), None)
-    assert parting is None or parting.top[0].logprob - parting.top[1].logprob < 0.7
+    assert parting is None or parting.top[0].logprob - parting.top[1].logprob < ROUNDING
     assert parting or said(plain) == said(guessed)
     assert plain.finished.num_drafted == 0
-    assert guessed.finished.num_accepted > 20 or prompt in (QUESTION, STORY + "\n\n" + STORY)
+    assert guessed.finished.num_accepted > 8 or not prompt.startswith("The cat sat on")
 
 
 def test_guesses_draw_the_same_random_numbers(model: Model) -> None:
-    """A loop that is sure of itself, at the usual temperature and with a seed: every token is drawn in its turn."""
-    prompt = "The cat sat on the mat. " * 8
+    """A coin is tossed for every token, heads nine times of ten. What the model thinks bends it by a millionth."""
+    heads, tails = (model.tokenize(text)[0] for text in (" a", " b"))
+    coin = {"logit_bias": ((heads, 1e6), (tails, 5e5)), "top_k": 2, "top_p": 1.0, "temperature": 2.27e5}
 
     plain, guessed = (
-        model.generate(prompt, seed=5, num_predict=40, draft_num_predict=most, top_p=0.5) for most in (0, 99)
+        model.generate(STORY, seed=5, num_predict=120, draft_num_predict=most, **coin) for most in (0, 99)
     )
 
-    assert guessed.finished.num_accepted > 10
     assert guessed.text == plain.text
+    assert 3 < plain.text.count("b") < 40
+    assert guessed.finished.num_drafted > guessed.finished.num_accepted > 10
 
 
 def test_a_penalty_breaks_a_loop(model: Model) -> None:
-    prompt = "Tick tock tick tock tick tock tick tock tick tock tick tock"
+    free = model.greedy(SURE[2], 5).text
+    punished = model.greedy(SURE[2], 5, repeat_penalty=2.0).text
 
-    free = model.greedy(prompt, 12).text
-    punished = model.greedy(prompt, 12, repeat_penalty=2.0).text
-
-    assert free.count("tick") >= 4
-    assert punished.count("tick") < 3, "the prompt counts as said"
+    assert free == " sat on the mat."
+    assert " sat" not in punished, "the prompt counts as said"
 
 
-def test_a_stream_goes_on_while_a_long_prompt_is_computed(model: Model) -> None:
-    stream = model.request(STORY, temperature=0, num_predict=40, repeat_penalty=1.1)
+def test_a_stream_goes_on_while_a_long_prompt_is_computed(runner: RunnerProcess, starter_gguf: Path) -> None:
+    """However fast the machine is, 400 tokens take seven steps here."""
+    model = Model(runner, load_request(starter_gguf, num_batch=64))
+    stream = model.request(STORY, temperature=0, num_predict=40, repeat_penalty=1.1, **ENDLESS)
     long = model.request("word " * 400, num_predict=1)
     model.process.send(stream)
     while not model.process.answers[stream.id].outputs:
@@ -329,13 +338,13 @@ def test_a_stream_goes_on_while_a_long_prompt_is_computed(model: Model) -> None:
 
 
 def test_without_shift_the_answer_ends_where_the_context_does(model: Model) -> None:
-    end = model.greedy(STORY, -1, num_ctx=40, fields={"shift": False}).finished
+    end = model.greedy(STORY, -1, num_ctx=40, fields={"shift": False}, **ENDLESS).finished
 
     assert (end.reason, end.num_prompt + end.num_output) == ("length", 40)
 
 
 def test_with_shift_the_answer_goes_on_past_the_context(model: Model) -> None:
-    answer = model.greedy("Count: 1, 2, 3, 4, 5,", 120, num_ctx=48, repeat_penalty=1.05)
+    answer = model.greedy("Count: 1, 2, 3, 4, 5,", 120, num_ctx=48, repeat_penalty=1.05, **ENDLESS)
 
     assert answer.finished.num_output == 120
     assert len(answer.text) > 100
@@ -344,9 +353,9 @@ def test_with_shift_the_answer_goes_on_past_the_context(model: Model) -> None:
 def test_a_shift_is_said_on_stderr(model: Model) -> None:
     before = model.process.stderr.count("context shifted")
 
-    model.greedy(STORY, 80, num_ctx=32)
+    model.greedy(STORY, 80, num_ctx=32, **ENDLESS)
 
-    assert model.process.stderr.count("context shifted") > before
+    wait_until(lambda: model.process.stderr.count("context shifted") > before, "the line about the shift")
 
 
 def test_a_prompt_too_long_is_refused_or_cut(model: Model) -> None:
@@ -361,13 +370,15 @@ def test_a_prompt_too_long_is_refused_or_cut(model: Model) -> None:
 
 
 def test_a_tiny_pool_serves_everybody_in_turn(runner: RunnerProcess, starter_gguf: Path) -> None:
-    """Six answers of about 100 tokens in 256 cells: somebody has to start over, and nobody takes another's story."""
+    """Six answers of about 110 tokens in 256 cells: somebody has to start over, and nobody takes another's story."""
     model = Model(runner, load_request(starter_gguf, num_ctx=256, pool_tokens=256))
     assert model.ready.pool_tokens == 256
     animals = ["cat", "dog", "horse", "cow", "bird", "fish"]
-    prompts = [f"The {animal} sat on the mat. " * 5 + f"The {animal}" for animal in animals]
+    prompts = [
+        f"The {animal} sat on the mat. " * 10 + f"The {animal}" for animal in animals
+    ]  # so that none is in doubt
 
-    answers = runner.generate(*(model.request(prompt, temperature=0, num_predict=60) for prompt in prompts))
+    answers = runner.generate(*(model.request(prompt, temperature=0, num_predict=40) for prompt in prompts))
     runner.keep_next()  # the last report of the loop, which comes when it has nothing more to do
 
     num_computed = sum(stats.num_tokens for stats in runner.stats)
@@ -401,16 +412,17 @@ def test_a_cancel_ends_a_long_prompt(model: Model) -> None:
 def test_a_cancelled_prompt_leaves_its_cells_to_the_next(runner: RunnerProcess, starter_gguf: Path) -> None:
     """One batch for the whole prompt, and a pool for one of them: the cancel ends the step that runs."""
     model = Model(runner, load_request(starter_gguf, num_ctx=1024, num_batch=1024))
-    first = model.request("word " * 1000, num_ctx=1024, fields={"cut": True})
+    first = model.request("word " * 1000, num_ctx=1024, fields={"cut": True}, draft_num_predict=0, **ENDLESS)
     runner.send(first)
     model.tokenize("the prompt is under way")
 
     runner.send(Cancel(first.id))
     second = model.greedy("other " * 1000, 1, num_ctx=1024, fields={"cut": True})
 
-    assert runner.answer(first.id).finished.reason == "cancel"
-    assert second.finished.num_output == 1
-    assert sum(stats.num_tokens for stats in runner.stats) < first.num_ctx + second.finished.num_prompt
+    end = runner.answer(first.id).finished
+    num_whole = end.num_prompt + end.num_output + second.finished.num_prompt
+    assert (end.reason, second.finished.num_output) == ("cancel", 1)
+    assert sum(stats.num_tokens for stats in runner.stats) < num_whole
 
 
 # Text
@@ -457,11 +469,12 @@ def test_token_ids_that_no_vocabulary_has_are_passed_over(model: Model) -> None:
 
 def test_a_context_of_token_ids_goes_before_the_prompt(model: Model) -> None:
     """And an answer's own tokens continue it."""
-    first = model.greedy(STORY, 5)
+    first = model.greedy(COUNTED, 4)
 
     second = model.greedy(" And", 3, fields={"context": first.finished.tokens})
 
-    assert second.finished.num_prompt == len(model.tokenize(STORY + first.text + " And", add_special=True))
+    assert first.text == " 70,"
+    assert second.finished.num_prompt == len(model.tokenize(COUNTED + " 70, And", add_special=True))
 
 
 # Load
