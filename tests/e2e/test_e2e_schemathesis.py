@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-from fakes.daemon_process import DaemonProcess
+from fakes.daemon_process import ANSWER_SECONDS, DaemonProcess
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from ollamapy.server.openapi import DESCRIBED
@@ -36,7 +36,7 @@ def answer_to(daemon: DaemonProcess, path: str, case: Any) -> str:
     """The body of the answer to a made-up request; only schemathesis itself can send a form."""
     arguments = case.as_transport_kwargs(base_url=daemon.url)
     if "files" in arguments:
-        return str(case.call(base_url=daemon.url).text)
+        return str(case.call(base_url=daemon.url, timeout=ANSWER_SECONDS).text)
     body = arguments.get("json")
     if isinstance(body, dict):
         body = completed(path, body)
