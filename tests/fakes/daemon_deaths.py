@@ -240,15 +240,17 @@ def run(verb: str, home: Path, num_deaths: int) -> int:
         fork = Fork(_copy(home, "whole"), _FIRST[verb], 0, address)
         act(fork)
         fork.stop()
-    chance, deaths = random.Random(7), 0
-    for _ in range(2 * num_deaths):  # not every run has as many lines: threads take turns
+    chance, deaths, num_lines = random.Random(7), 0, fork.num_lines
+    for _ in range(4 * num_deaths):
         if deaths < num_deaths:
-            deaths += _dies_at(chance.randrange(1, fork.num_lines), verb, act, _copy(home, "copy"))
+            is_dead, num_run = _dies_at(chance.randrange(1, num_lines), verb, act, _copy(home, "copy"))
+            deaths += is_dead
+            num_lines = num_lines if is_dead else num_run  # who waits longer runs more lines
     return deaths
 
 
-def _dies_at(line: int, verb: str, act: Verb, home: Path) -> bool:
-    """Whether a daemon that is to end at `line` does so. Raises unless all goes on after it."""
+def _dies_at(line: int, verb: str, act: Verb, home: Path) -> tuple[bool, int]:
+    """Whether a daemon that is to end at `line` does so, and how many it ran. Raises unless all goes on after it."""
     with registry() as address:
         fork = Fork(home, _FIRST[verb], line, address)
         with contextlib.suppress(httpx.TransportError, Error):
@@ -262,7 +264,7 @@ def _dies_at(line: int, verb: str, act: Verb, home: Path) -> bool:
         again.stop()
         look(home, time.time() + 2 * _HOUR)
         assert look_there(address) or verb != "push"
-    return is_dead
+    return is_dead, fork.num_lines
 
 
 def _copy(home: Path, name: str) -> Path:
