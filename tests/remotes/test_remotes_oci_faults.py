@@ -329,15 +329,15 @@ def test_a_token_without_end_is_left(puller: Puller) -> None:
 
 
 def test_a_part_that_stalls_is_asked_for_again_and_costs_no_try(puller: Puller) -> None:
-    puller.part_bytes, puller.stall_seconds = len(DATA), 0.2
+    puller.part_bytes, puller.stall_seconds = len(DATA), 2.0  # a busy machine pauses for less
     puller.registry.fault("GET", BLOB, faults.serve(DATA))
-    puller.registry.fault("GET", BLOB, faults.stall(70_000), times=5)
+    puller.registry.fault("GET", BLOB, faults.stall(70_000), times=2)
 
     puller.pull()
 
     assert puller.is_whole()
     assert puller.pauses == []
-    assert puller.registry.asked("GET", BLOB)[-1].headers["range"] == "bytes=350000-399999"
+    assert puller.registry.asked("GET", BLOB)[-1].headers["range"] == "bytes=140000-399999"
 
 
 def test_a_pull_that_is_cancelled_keeps_what_came_and_no_more(puller: Puller) -> None:
@@ -347,7 +347,7 @@ def test_a_pull_that_is_cancelled_keeps_what_came_and_no_more(puller: Puller) ->
 
     async def cancel() -> None:
         task = asyncio.create_task(puller._pull())
-        await asyncio.to_thread(puller.registry.stalled.wait, 30)
+        await asyncio.to_thread(puller.registry.stalled.wait, 120)
         task.cancel()
         await asyncio.wait({task})
 
@@ -361,7 +361,7 @@ def test_a_pull_that_is_cancelled_keeps_what_came_and_no_more(puller: Puller) ->
 
 
 def test_a_registry_that_accepts_and_says_nothing_is_given_up(puller: Puller) -> None:
-    puller.part_bytes, puller.stall_seconds = len(DATA), 0.1
+    puller.part_bytes, puller.stall_seconds = len(DATA), 0.5
     puller.registry.fault("GET", BLOB, faults.serve(DATA))
     puller.registry.fault("GET", BLOB, faults.stall(0), times=FOR_EVER)
 

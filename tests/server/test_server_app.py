@@ -127,7 +127,7 @@ def test_the_content_type_of_a_request_does_not_matter(api: Served) -> None:
 def test_a_json_body_without_bounds_is_refused(api: Served) -> None:
     """Only what is announced is looked at here: sending so much would take the test's time."""
     host, port = api.http.base_url.host, api.http.base_url.port
-    with socket.create_connection((host, port or 0), timeout=10) as connection:
+    with socket.create_connection((host, port or 0), timeout=60) as connection:
         connection.sendall(b"POST /api/show HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n")
         answer = connection.recv(1000).decode()
 

@@ -14,7 +14,7 @@ from ollamapy.server import app, sse
 from ollamapy.server.openai import FRAMING
 from ollamapy.server.stream import RUNNING, Running
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 120.0
 Source = AsyncGenerator[str, None]
 
 

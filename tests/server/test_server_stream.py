@@ -15,7 +15,7 @@ from ollamapy.server import app, stream
 from ollamapy.server.stream import RUNNING, Running
 from ollamapy.wire.native import DebugInfo, GenerateResponse, Progress
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 120.0
 
 
 def chunk(text: str, *, done: bool = False, **fields: object) -> GenerateResponse:

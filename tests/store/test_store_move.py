@@ -95,6 +95,7 @@ def test_a_store_in_use_and_a_folder_with_other_things_are_refused(source: Path,
         move(tmp_path / "nowhere", tmp_path / "new", quietly)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child does nothing but the move
 @pytest.mark.parametrize("is_another_disk", [False, True])
 def test_a_move_that_is_killed_anywhere_leaves_one_whole_store_and_goes_on(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_another_disk: bool

@@ -199,7 +199,7 @@ def test_a_child_whose_parent_is_gone_ends(tmp_path: Path) -> None:
         [sys.executable, "-m", "ollamapy.weights.convert"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         env={**os.environ, **python_environment()},
         check=False,
     )

@@ -8,8 +8,8 @@ import pytest
 from ollamapy.errors import TemplateError
 from ollamapy.modelfile.gotemplate import limits, parse
 
-MAX_CPU_SECONDS = 3.0
-"""A second is the aim; a slow machine gets three."""
+MAX_CPU_SECONDS = 30.0
+"""A second is the aim. A machine may be many times slower than that; without the bounds it would be hours."""
 
 TEXT = "é" * 500_000
 DATA = {
