@@ -31,7 +31,7 @@ from ollamapy.wire.runner import (
     event_decoder,
 )
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 240.0
 PROGRAM = (sys.executable, "-m", "ollamapy.runner")
 
 

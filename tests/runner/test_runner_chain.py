@@ -92,7 +92,7 @@ CASES = {
 def drawn(starter_gguf: Path) -> dict[str, Any]:
     line = json.dumps({"path": str(starter_gguf), "texts": TEXTS, "logits": LOGITS, "cases": CASES})
     done = subprocess.run(
-        [sys.executable, str(CHAINS)], input=line, capture_output=True, text=True, env=environment(), timeout=120
+        [sys.executable, str(CHAINS)], input=line, capture_output=True, text=True, env=environment(), timeout=600
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

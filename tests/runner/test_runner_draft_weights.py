@@ -1,6 +1,7 @@
 """A draft model on llama.cpp: real runners, the starter and tiny random models. It changes no answer."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.answers import Answer
@@ -16,12 +17,12 @@ NUM_CTX = 512
 QUESTION = "<|im_start|>user\nWhat is the capital of France, and of Spain?<|im_end|>\n<|im_start|>assistant\n"
 
 
-def answered(path: Path, draft: str, prompt: str, *, num_predict: int, **options: int) -> tuple[Ready, Answer, str]:
-    """The greedy answer of a fresh runner, what it said of its load, and its stderr."""
+def answered(path: Path, draft: str, prompt: str, *, num_predict: int, **options: Any) -> tuple[Ready, Answer, str]:
+    """The greedy answer of a fresh runner, which only its length ends, what it said of its load, and its stderr."""
     request = Generate(
         1,
         prompt,
-        Options(temperature=0, num_predict=num_predict, **options),  # type: ignore[arg-type]
+        Options(temperature=0, num_predict=num_predict, logit_bias=((0, -100.0), (2, -100.0)), **options),
         NUM_CTX,
         wants_tokens=True,
         num_top_logprobs=2,
@@ -37,7 +38,7 @@ def assert_same(plain: Answer, helped: Answer) -> None:
     """The same tokens; the shape of a batch changes roundings, so they may part where the best two are as good."""
     for one, other in zip(plain.logprobs, helped.logprobs, strict=False):
         if one.bytes != other.bytes:
-            assert one.top[0].logprob - one.top[1].logprob < 0.7
+            assert one.top[0].logprob - one.top[1].logprob < 1.5  # ten times what roundings usually do
             return
     assert plain.finished.tokens == helped.finished.tokens
 

@@ -247,7 +247,7 @@ def long_vector(starter_gguf: Path) -> Callable[[int], Array]:
 def test_a_model_that_generates_gives_the_state_of_the_last_token_however_it_is_cut_into_batches(
     long_vector: Callable[[int], Array],
 ) -> None:
-    assert cosines(long_vector(64), long_vector(512)).min() > 0.999
+    assert cosines(long_vector(64), long_vector(512)).min() > 0.995
 
 
 def test_texts_are_told_apart_by_a_model_that_generates(runner: RunnerProcess, starter_gguf: Path) -> None:
@@ -256,5 +256,4 @@ def test_texts_are_told_apart_by_a_model_that_generates(runner: RunnerProcess, s
     found = vectors(runner, "one two three", "one two four", "one two three")
 
     assert found.shape == (3, 576)
-    assert cosines(found[:1], found[2:]).min() > 0.9999
-    assert cosines(found[:1], found[1:2]).max() < 0.999
+    assert cosines(found[:1], found[2:]).min() > 0.995 > 0.985 > cosines(found[:1], found[1:2]).max()

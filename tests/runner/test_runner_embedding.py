@@ -22,6 +22,7 @@ from ollamapy.runner.loop import Closed
 from ollamapy.wire.runner import Cancel, Embed, Embedding, Event, Refusal
 
 CLS, SEP, BETWEEN = 1, 2, 3
+DEADLINE_SECONDS = 120.0
 
 
 class Counting:
@@ -250,11 +251,11 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.loop.put(Closed())
-        self._thread.join(30)
+        self._thread.join(DEADLINE_SECONDS)
         assert not self._thread.is_alive()
 
     def next(self) -> Event:
-        return self.events.get(timeout=30)
+        return self.events.get(timeout=DEADLINE_SECONDS)
 
 
 def submitted(model: Counting, request: Embed) -> Work:

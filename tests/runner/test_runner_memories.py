@@ -16,13 +16,15 @@ pytestmark = pytest.mark.weights
 NUM_CTX = 256
 TOLERANCE = 0.05
 """Of a log probability: cells are rounded to 16 bits, and the shape of a batch decides what is rounded when."""
+ENDLESS = ((2, -100.0),)
+"""Without the token that ends an answer: two that are about as good as each other must not decide about its length."""
 BASE = "".join(random.Random(1).choice("abcdefgh ") for _ in range(100))
 PROMPTS = [BASE, BASE, BASE + "xyz", BASE[:30] + "other", BASE + "xyz", BASE[:99], BASE[:40]]
 """The same again, longer, parted in the middle, shorter."""
 
 
 def request(request_id: int, prompt: str, context: tuple[int, ...] = (), num_predict: int = 8) -> Generate:
-    options = Options(temperature=0, num_predict=num_predict, num_keep=20)
+    options = Options(temperature=0, num_predict=num_predict, num_keep=20, logit_bias=ENDLESS)
     told = {"num_top_logprobs": 0, "wants_tokens": True}
     return Generate(request_id, prompt, options, NUM_CTX, context=context, add_special=not context, **told)
 

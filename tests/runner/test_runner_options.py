@@ -62,6 +62,7 @@ def test_every_type_of_cache_still_knows_paris(fresh: RunnerProcess, starter_ggu
     ready = fresh.load(load_request(starter_gguf, kv_type=kv_type))
 
     assert "Paris" in answer(fresh, QUESTION, temperature=0, num_predict=30).text
+    assert fresh.close() == 0
     assert f"K ({kv_type})" in fresh.stderr
     assert f"V ({kv_type})" in fresh.stderr
     cells = 2048 * 2 * 30 * 192
@@ -85,6 +86,7 @@ def test_what_is_asked_is_what_llama_says_it_does(
     fresh.load(load_request(starter_gguf, **fields))
 
     assert "Paris" in answer(fresh, QUESTION, temperature=0, num_predict=30).text
+    assert fresh.close() == 0
     assert line in " ".join(fresh.stderr.split())
 
 
@@ -110,6 +112,7 @@ def test_weights_are_locked_in_memory_or_the_log_says_why_not(
     status = Path(f"/proc/{fresh.pid}/status").read_text()
     (locked_kib,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmLck:"))
 
+    assert fresh.close() == 0
     assert locked_kib > 80_000 or "failed to mlock" in fresh.stderr
 
 
@@ -132,7 +135,7 @@ def test_another_seed_says_something_else(runner: RunnerProcess) -> None:
 
 def test_what_a_long_prompt_beside_it_does_to_a_seed_is_rounding_and_no_draw(runner: RunnerProcess) -> None:
     """Attention over 64 tokens and more at once is another kernel, so only what is not in doubt stays the same."""
-    asked: dict[str, Any] = {"seed": 11, "temperature": 0.3, "num_predict": 5}
+    asked: dict[str, Any] = {"seed": 11, "temperature": 0.1, "num_predict": 5}
     sure = "10, 20, 30, 40, 50, 60,"
     alone = said(answer(runner, sure, **asked))
 
@@ -177,7 +180,7 @@ def test_log_probabilities_are_the_models_own_whatever_the_samplers_do(
 
     before, after = ({entry.token: entry.logprob for entry in one.logprobs[0].top} for one in (plain, bent))
     for token in list(before)[:3]:
-        assert after[token] == pytest.approx(before[token], abs=0.3)
+        assert after[token] == pytest.approx(before[token], abs=0.8)  # roundings; heat would change them by 1.5
     assert sum(map(math.exp, after.values())) <= 1.0
 
 
@@ -191,7 +194,7 @@ def test_a_grammar_leaves_log_probabilities_alone(runner: RunnerProcess) -> None
 
 def test_a_step_can_be_aborted_from_another_thread(starter_gguf: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(ABORT), str(starter_gguf)], capture_output=True, text=True, env=environment(), timeout=240
+        [sys.executable, str(ABORT), str(starter_gguf)], capture_output=True, text=True, env=environment(), timeout=600
     )
 
     assert done.returncode == 0, done.stderr

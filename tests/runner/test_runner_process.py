@@ -15,6 +15,7 @@ from fakes import noisy_runner
 from fakes.daemon_process import wait_until
 from fakes.runner_process import DEADLINE_SECONDS, PROGRAM, RunnerProcess, echo_file, environment
 
+from ollamapy.runner.tiers import BLOCK_TOKENS
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import (
     Cancel,
@@ -27,6 +28,7 @@ from ollamapy.wire.runner import (
     Output,
     Ready,
     Refusal,
+    Stats,
     Text,
     Tokenize,
     Tokens,
@@ -57,6 +59,11 @@ def load_request(
 
 def generate_request(request_id: int, prompt: str, num_predict: int = -1) -> Generate:
     return Generate(request_id, prompt, Options(num_predict=num_predict), num_ctx=4096)
+
+
+def slow_request(request_id: int, prompt: str) -> Generate:
+    """One token a step, so that the answer takes as long as its steps do."""
+    return Generate(request_id, prompt, Options(draft_num_predict=0), num_ctx=4096)
 
 
 # Load
@@ -124,9 +131,11 @@ def test_messages_behind_the_load_wait_for_the_model(runner: RunnerProcess, tmp_
         pass
 
     assert isinstance(event, Ready)
-    events = [runner.receive() for _ in range(7)]
+    events = [runner.receive()]
+    while not {Tokens, Finished} <= set(map(type, events)):
+        events.append(runner.receive())
     assert Tokens(2, (ord("a"), END_OF_PROMPT)) in events
-    assert "".join(event.text for event in events if isinstance(event, Output)) in "early"
+    assert "".join(event.text for event in events if isinstance(event, Output)) == "early"
 
 
 def test_a_second_load_is_passed_over(runner: RunnerProcess, tmp_path: Path) -> None:
@@ -160,27 +169,29 @@ def test_the_text_of_the_context_goes_before_the_prompt(runner: RunnerProcess, t
 
 def test_text_and_tokens_are_exchanged_while_an_answer_streams(runner: RunnerProcess, tmp_path: Path) -> None:
     runner.load(load_request(echo_file(tmp_path, step_seconds=0.1)))
-    runner.send(generate_request(1, "x" * 20))
+    runner.send(slow_request(1, "x" * 4000))
     assert isinstance(runner.receive(), Output)
 
     runner.send(Tokenize(2, "hé", add_special=False), Detokenize(3, (104, 195, 169, 256, 9999, -1)))
-    events = [runner.receive() for _ in range(4)]
+    events = [runner.receive()]
+    while not isinstance(events[-1], Text):
+        events.append(runner.receive())
 
-    assert [event for event in events if not isinstance(event, Output)] == [
+    assert [event for event in events if not isinstance(event, Output | Stats)] == [
         Tokens(2, (104, 195, 169)),
         Text(3, "hé"),
     ]
 
 
 def test_a_cancel_ends_a_long_prompt_within_a_step(runner: RunnerProcess, tmp_path: Path) -> None:
-    """3,000 tokens at 10 ms each: without the cancel the answer begins after half a minute."""
-    runner.load(load_request(echo_file(tmp_path, token_seconds=0.01)))
+    """3,000 tokens at 100 ms each: without the cancel the answer begins after five minutes."""
+    runner.load(load_request(echo_file(tmp_path, token_seconds=0.1)))
     runner.send(generate_request(1, "x" * 3000), Tokenize(2, "a"))
     assert isinstance(runner.receive(), Tokens), "the prompt is under way"
 
     runner.send(Cancel(1))
 
-    end = runner.answer(1, seconds=10).finished
+    end = runner.answer(1).finished
     assert (end.reason, end.num_output) == ("cancel", 0)
 
 
@@ -204,8 +215,8 @@ def test_closing_stdin_ends_the_step_that_runs(runner: RunnerProcess, tmp_path: 
 
 
 def test_a_cancelled_request_makes_room_for_the_next(runner: RunnerProcess, tmp_path: Path) -> None:
-    runner.load(load_request(echo_file(tmp_path, step_seconds=0.01), num_parallel=1))
-    runner.send(generate_request(1, "x" * 2000), generate_request(2, "next"))
+    runner.load(load_request(echo_file(tmp_path, step_seconds=0.05), num_parallel=1))
+    runner.send(slow_request(1, "x" * 4000), generate_request(2, "next"))
     while not runner.answers[1].outputs:
         runner.keep_next()
 
@@ -216,22 +227,24 @@ def test_a_cancelled_request_makes_room_for_the_next(runner: RunnerProcess, tmp_
 
 
 def test_a_long_prompt_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:
-    """It is saved in the first idle moment, and not only at the end."""
+    """It is saved in the first idle moment, and not only at the end: as much as a quarter of a second allows."""
     folder = tmp_path / "snapshots"
     snapshots = {"snapshot_folder": str(folder), "snapshot_key": "echo", "snapshot_bytes": 1 << 24}
     load = load_request(echo_file(tmp_path), **snapshots)
     with RunnerProcess() as first:
         first.load(load)
         first.generate(generate_request(1, "x" * 399, num_predict=1))
-        wait_until(lambda: len(list(folder.rglob("*.kv"))) == 6, "the prompt is saved")
+        wait_until(lambda: any(folder.rglob("*.kv")), "the prompt is saved")
         os.kill(first.pid, signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL
+    num_saved = len(list(folder.rglob("*.kv")))
 
     with RunnerProcess() as second:
         second.load(load)
         (answer,) = second.generate(generate_request(1, "x" * 399, num_predict=1))
 
-    assert answer.finished.num_prompt_cached == 384
+    num_useful = min(num_saved, 399 // BLOCK_TOKENS)  # the last token is always computed
+    assert answer.finished.num_prompt_cached == BLOCK_TOKENS * num_useful
 
 
 def test_control_tokens_are_written_out_on_request(noisy: RunnerProcess, tmp_path: Path) -> None:
@@ -335,7 +348,7 @@ def test_closing_stdin_ends_a_runner_that_loads(runner: RunnerProcess, tmp_path:
 
 def test_closing_stdin_ends_a_runner_that_generates(runner: RunnerProcess, tmp_path: Path) -> None:
     runner.load(load_request(echo_file(tmp_path, step_seconds=0.05)))
-    runner.send(generate_request(1, "x" * 4000))
+    runner.send(slow_request(1, "x" * 4000))
     assert isinstance(runner.receive(), Output)
 
     assert runner.close() == 0
@@ -413,21 +426,25 @@ def test_prints_of_native_code_do_not_break_the_protocol(noisy: RunnerProcess, t
 
 
 def test_a_storm_of_cancels_leaves_a_runner_that_is_free(runner: RunnerProcess, tmp_path: Path) -> None:
-    """A thousand clients of which most leave: in the queue, in their prompt, in their answer."""
-    runner.load(load_request(echo_file(tmp_path, step_seconds=0.001), num_parallel=16))
+    """A thousand clients of which most leave: in the queue, in their prompt, in their answer. Then one needs all cells.
+
+    Every batch of clients waits for a step, and a step takes so long that few come to their end, even in a minute.
+    """
+    runner.load(load_request(echo_file(tmp_path, step_seconds=0.05), num_parallel=16, pool_tokens=4096))
     random = Random(5)
     for first in range(0, 1000, 50):
         runner.send(*(generate_request(n, f"{n} " * random.randrange(1, 60)) for n in range(first, first + 50)))
         runner.send(*(Cancel(random.randrange(first + 50)) for _ in range(60)))
+        runner.keep_next()
     runner.send(*(Cancel(n) for n in range(1000)))
 
     reasons = Counter(runner.answer(n).finished.reason for n in range(1000))
-    last = runner.generate(generate_request(1000, "still here"))[0]
+    last = runner.generate(generate_request(1000, "w" * 4090, num_predict=1))[0]
 
     assert set(reasons) <= {"cancel", "stop", "length"}
     assert reasons["cancel"] > 500
-    assert last.text == "still here"
-    assert last.finished.queue_seconds < 1, "somebody was still running"
+    assert (last.text, last.finished.num_prompt) == ("w", 4091)
+    assert runner.close() == 0, runner.stderr
 
 
 def test_sixty_four_clients_at_once_are_all_answered(runner: RunnerProcess, tmp_path: Path) -> None:

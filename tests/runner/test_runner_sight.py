@@ -17,7 +17,7 @@ from ollamapy.runner.sight import Memory, Prompt, Sight, assemble, made_up_token
 from ollamapy.wire.options import Options
 from ollamapy.wire.runner import Cancel, Event, Finished, Generate, Load
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 120.0
 
 
 def rows(count: int, value: float = 1.0) -> Piece:
