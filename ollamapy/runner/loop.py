@@ -266,8 +266,13 @@ class Loop:
 
     def _take_tokens(self, sequence: Sequence, row: int, guessed: tuple[int, ...]) -> int:
         """Takes the token of `row`, and as long as it was guessed, that of the next row; answers how many were."""
+        speculation = sequence.speculation
+        if speculation:
+            speculation.drafted(len(guessed))
         for num_right, guess in enumerate(guessed):
             token = sequence.sampler.sample(row + num_right)
+            if speculation and token == guess:
+                speculation.accepted()
             self._take_token(sequence, row + num_right, token)
             if sequence.stage is not Stage.RUNNING:
                 return num_right

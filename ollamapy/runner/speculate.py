@@ -65,15 +65,21 @@ class Speculation:
         found = (self._tokens[at + k % period] for k in range(count))
         return tuple(takewhile(lambda token: token >= 0, found))
 
+    def drafted(self, count: int) -> None:
+        """So many tokens of a guess were computed."""
+        self.num_drafted += count
+
+    def accepted(self) -> None:
+        """One of them is the answer's next token; told at once, because it may end the answer."""
+        self.num_accepted += 1
+
     def learn(self, num_drafted: int, num_accepted: int) -> None:
-        """So many tokens of a guess were computed, and so many right.
+        """A guess of so many tokens had so many right.
 
         1. All right: the next guess is twice as long.
         2. Less than half: it is half as long; at the least there is none for a while, longer each time.
         3. It was a draft model's: that is measured elsewhere.
         """
-        self.num_drafted += num_drafted
-        self.num_accepted += num_accepted
         if not self._has_guessed:
             return
         if num_accepted == num_drafted:

@@ -449,7 +449,8 @@ def test_guesses_change_no_answer_and_save_steps() -> None:
     end = serve(model, [request(1, TEXT)])[1].finished
 
     assert serve(WatchedEcho(), [request(1, TEXT)])[1].text == TEXT
-    assert (end.num_output, end.num_accepted) == (len(TEXT) + 1, end.num_drafted)
+    assert end.num_output == len(TEXT) + 1
+    assert len(TEXT) - 12 < end.num_accepted <= end.num_drafted
     assert len(model.steps) < 12
 
 
@@ -481,6 +482,7 @@ def test_guesses_go_no_further_than_the_answer(num_predict: int) -> None:
     end = serve(model, [request(1, TEXT, options={"num_predict": num_predict})])[1].finished
 
     assert (end.reason, end.num_output) == ("length", num_predict)
+    assert end.num_accepted >= num_predict - len(model.steps)
     last = model.steps[-1][0]
     assert last.start + len(last.tokens) <= len(TEXT) + num_predict
 

@@ -10,6 +10,14 @@ def guess(text: str, limit: int = 100, most: int = -1) -> str:
     return bytes(Speculation([*text.encode()], most).guess(limit)).decode()
 
 
+def told(speculation: Speculation, num_drafted: int, num_right: int) -> None:
+    """It hears of a guess what the loop tells it."""
+    speculation.drafted(num_drafted)
+    for _ in range(num_right):
+        speculation.accepted()
+    speculation.learn(num_drafted, num_right)
+
+
 def follow(tokens: list[int], answer: list[int]) -> Speculation:
     """A sequence whose answer was computed with all the guesses that came up."""
     speculation, at = Speculation(tokens), 0
@@ -20,7 +28,7 @@ def follow(tokens: list[int], answer: list[int]) -> Speculation:
         for token in answer[at : at + num_right + 1]:
             speculation.append(token)
         if drafts:
-            speculation.learn(len(drafts), num_right)
+            told(speculation, len(drafts), num_right)
         at += num_right + 1
     return speculation
 
@@ -67,8 +75,8 @@ def test_how_a_draft_model_does_is_counted_and_changes_no_guess_of_the_texts() -
     assert speculation.guess(100) == ()
 
     for _ in range(5):
-        speculation.learn(7, 0)
-    speculation.learn(7, 3)
+        told(speculation, 7, 0)
+    told(speculation, 7, 3)
 
     assert (speculation.num_drafted, speculation.num_accepted) == (42, 3)
     for token in b" abcd":
