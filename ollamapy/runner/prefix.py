@@ -225,9 +225,9 @@ class PrefixTree:
             self._evict_tail(next(iter(self._holders)), count - (before - self.num_cells))
         return before - self.num_cells
 
-    def trim(self, count: int) -> None:
-        """Evicts until about `count` of the cells are left that no running sequence holds; the last holder stays."""
-        while len(self._holders) > 1 and (num_surplus := self.num_evictable - count) > 0:
+    def trim(self, count: int, num_spared: int = 0) -> None:
+        """Evicts until about `count` of the cells are left that no running sequence holds; the last holders stay."""
+        while len(self._holders) > num_spared and (num_surplus := self.num_evictable - count) > 0:
             self._evict_tail(next(iter(self._holders)), num_surplus)
 
     def clear(self) -> None:

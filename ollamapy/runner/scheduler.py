@@ -92,7 +92,8 @@ Guess = Callable[[list[Sequence], int], list[tuple[int, ...]]]
 class Scheduler:
     """Owns the queue and the running set. `pool_tokens` cells are shared by all running sequences and the cache.
 
-    Of prefixes that nobody uses about `idle_cells` stay in the pool; without it, as many as there is room for.
+    Of prefixes that nobody uses about `idle_cells` stay in the pool, and the latest until another prompt takes its
+    place; without it, as many as there is room for.
     `mixes` is False where a batch of streams and prompts costs more than the two by themselves.
     """
 
@@ -154,7 +155,7 @@ class Scheduler:
         elif sequence.stage is Stage.RUNNING:
             self.running.remove(sequence)
             self._close(sequence, keep=keep)
-            self.cache.trim(self.idle_cells)
+            self.cache.trim(self.idle_cells, num_spared=1)
             self._is_tight = False
         sequence.stage = Stage.DONE
 
@@ -328,6 +329,8 @@ class Scheduler:
         sequence.stage = Stage.RUNNING
         sequence.slot = self.cache.open(sequence.request.scope, sequence.tokens, len(sequence.tokens) - 1)
         self.running.append(sequence)
+        if len(sequence.tokens) - self.cache.length(sequence.slot) >= _LEAST_APART:
+            self.cache.trim(self.idle_cells)
         num_missing = self._num_used() + len(self.running) - self.pool_tokens
         if num_missing > 0:
             self.cache.evict(max(num_missing, _LEAST_EVICTED))

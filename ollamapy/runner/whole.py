@@ -116,7 +116,7 @@ class WholePrefixes:
             self._evict_holder(next(iter(self._holders)))
         return before - self.num_cells
 
-    def trim(self, count: int) -> None:
+    def trim(self, count: int, num_spared: int = 0) -> None:
         """Nothing: a state takes no more time for lying there."""
 
     def clear(self) -> None:

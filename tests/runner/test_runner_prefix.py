@@ -159,10 +159,20 @@ def test_trimming_leaves_the_last_prefix_whole() -> None:
     pool = Pool()
     pool.keep("abcdef", "uvwxyz")
 
-    pool.tree.trim(0)
+    pool.tree.trim(0, num_spared=1)
     pool.settle()
 
     assert (pool.match("abcdef"), pool.match("uvwxyz")) == (0, 6)
+
+
+def test_nothing_is_spared_when_another_prompt_needs_the_place() -> None:
+    pool = Pool()
+    pool.keep("abcdef", "uvwxyz")
+
+    pool.tree.trim(2)
+    pool.settle()
+
+    assert (pool.match("abcdef"), pool.match("uvwxyz")) == (0, 2)
 
 
 def test_what_a_running_sequence_holds_is_not_evicted() -> None:

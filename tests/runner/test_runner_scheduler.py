@@ -104,6 +104,21 @@ def test_streams_and_long_prompts_are_computed_as_the_engine_wants_it(
     assert [[planned.count for planned in batch] for batch in step.batches] == batches
 
 
+def test_the_latest_prefix_stays_until_another_prompt_takes_its_place() -> None:
+    books = scheduler(200, idle_cells=40)
+    carry_out(books, books.next_step(512))
+    books.remove(books.running[0])
+    assert books.cache.num_cells == 200
+
+    books.submit(sequence(2, num_prompt=63))
+    books.next_step(512)
+    assert books.cache.num_cells == 200, "a short one is not worth the copy"
+
+    books.submit(sequence(3, num_prompt=64))
+    books.next_step(512)
+    assert books.cache.num_cells == 40
+
+
 def test_what_ended_leaves_no_more_cells_than_hardly_slow_a_step() -> None:
     books = scheduler(30, 30, 30, idle_cells=40)
     while not books.is_idle:
@@ -447,7 +462,15 @@ def test_the_first_budget_is_a_guess_that_grows_with_what_was_seen() -> None:
         pace.observe(128, 0.1)
 
     assert pace.budget(0) == 512
-    assert pace.budget(1) == 160
+    assert pace.budget(1) == 192
+
+
+def test_the_first_prompt_that_is_seen_tells_most() -> None:
+    pace = Pace(max_batch=512)
+
+    pace.observe(128, 0.5)
+
+    assert pace.budget(0) == 512
 
 
 def test_a_slow_machine_gets_small_chunks_that_never_vanish() -> None:
@@ -498,7 +521,7 @@ def test_chunks_too_small_to_measure_change_nothing() -> None:
 
 
 def test_a_stream_shrinks_the_chunks_of_others() -> None:
-    pace = Pace(max_batch=512)
+    pace = seen(256.0)
 
     assert pace.budget(1) < pace.budget(0)
 
@@ -507,13 +530,20 @@ def test_a_budget_is_at_most_a_batch() -> None:
     assert Pace(max_batch=8).budget(0) == 8
 
 
-def test_a_crowd_of_prompts_comes_before_the_streams_but_never_stalls_them_longer_than_a_step_alone() -> None:
-    pace = Pace(max_batch=512)
+def test_a_crowd_of_prompts_comes_before_the_streams_but_never_stalls_them_for_long() -> None:
+    pace = seen(256.0)
 
     budgets = [pace.budget(1, num_prompts) for num_prompts in (0, 1, 2, 4, 16, 100)]
 
-    assert budgets == [32, 32, 32, 96, 128, 128]
-    assert budgets[-1] == pace.budget(0, 100)
+    assert budgets == [32, 32, 32, 64, 128, 128]
+    assert budgets[-1] < pace.budget(0, 100)
+
+
+def seen(tokens_per_second: float) -> Pace:
+    """The pace of a machine that computed a prompt."""
+    pace = Pace(max_batch=512)
+    pace.observe(512, 512 / tokens_per_second)
+    return pace
 
 
 def test_prompts_are_counted_while_they_wait_and_while_they_are_computed() -> None:
