@@ -16,7 +16,7 @@ from ollamapy.runner.intake import Submission, TooLong, begin
 from ollamapy.runner.model import Chunk, Decoded, Model
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import Copy, PrefixTree, Remove, Restore, Spill
-from ollamapy.runner.scheduler import Planned, Scheduler, Step
+from ollamapy.runner.scheduler import Planned, Scheduler, Step, num_prefill
 from ollamapy.runner.sequence import Sequence, Stage, shift_range
 from ollamapy.runner.threads import IdleCores, ThreadControl
 from ollamapy.runner.tiers import Tiers
@@ -165,14 +165,14 @@ class Loop:
     # A step
 
     def _run_step(self, step: Step) -> None:
-        before = self._meter.decode_seconds
         for batch in step.batches:
+            before = self._meter.decode_seconds
             is_whole = self._run_batch(batch)
             self._flush()
             if not is_whole:
                 return
-        if not any(planned.guessed for planned in step.planned):
-            self._pace.observe(step.num_prefill, self._meter.decode_seconds - before)
+            if not any(planned.guessed for planned in batch):
+                self._pace.observe(num_prefill(batch), self._meter.decode_seconds - before)
 
     def _run_batch(self, batch: list[Planned]) -> bool:
         """Computes one batch and takes what comes of it; False when the rest of the step is off."""

@@ -71,11 +71,6 @@ class Step:
             parts = [[p for p in self.planned if p.count == 1], [p for p in self.planned if p.count > 1]]
         return [part for part in (*parts, [self.pictured] if self.pictured else []) if part]
 
-    @property
-    def num_prefill(self) -> int:
-        """Tokens of the chunks longer than one, in all batches."""
-        return sum(map(num_prefill, self.batches))
-
 
 def num_prefill(batch: list[Planned]) -> int:
     """Tokens of chunks longer than one."""

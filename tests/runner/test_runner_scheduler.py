@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ollamapy.runner.pace import Pace
 from ollamapy.runner.prefix import PrefixTree
-from ollamapy.runner.scheduler import Scheduler, Step
+from ollamapy.runner.scheduler import Scheduler, Step, num_prefill
 from ollamapy.runner.sequence import Sequence, Stage
 
 
@@ -54,7 +54,7 @@ def test_a_prompt_that_fits_the_budget_is_computed_in_one_step() -> None:
 
     assert counts(step) == [(1, 100)]
     assert step.planned[0].is_last
-    assert step.num_prefill == 100
+    assert sum(map(num_prefill, step.batches)) == 100
 
 
 def test_a_long_prompt_goes_in_chunks_of_the_budget() -> None:
@@ -85,7 +85,7 @@ def test_decoding_comes_first_and_the_rest_of_the_budget_goes_to_prompts() -> No
     step = books.next_step(32)
 
     assert counts(step) == [(1, 1), (2, 1), (3, 32)]
-    assert step.num_prefill == 32
+    assert sum(map(num_prefill, step.batches)) == 32
 
 
 @pytest.mark.parametrize(
@@ -535,8 +535,21 @@ def test_a_crowd_of_prompts_comes_before_the_streams_but_never_stalls_them_for_l
 
     budgets = [pace.budget(1, num_prompts) for num_prompts in (0, 1, 2, 4, 16, 100)]
 
-    assert budgets == [32, 32, 32, 64, 128, 128]
+    assert budgets == [32, 32, 32, 64, 256, 256]
     assert budgets[-1] < pace.budget(0, 100)
+
+
+def test_chunks_below_a_tile_are_made_while_they_are_nearly_as_good() -> None:
+    """At the end of a long prompt 32 tokens may take as long as 64."""
+    pace = seen(240.0)
+    pace.observe(32, 32 / 200)
+    assert pace.budget(1) == 32
+
+    for _ in range(8):
+        pace.observe(32, 32 / 100)
+
+    assert pace.budget(1) == 64
+    assert pace.budget(0) == 448, "what small chunks cost says nothing about large ones"
 
 
 def seen(tokens_per_second: float) -> Pace:
