@@ -341,15 +341,15 @@ class AnyHistory(RuleBasedStateMachine):
 
         assert self.pool.tree.num_evictable <= max(evictable - count, 0)
 
-    @rule(count=st.integers(0, 12))
-    def trim(self, count: int) -> None:
+    @rule(count=st.integers(0, 12), num_spared=st.integers(0, 2))
+    def trim(self, count: int, num_spared: int) -> None:
         evictable = self.pool.tree.num_evictable
-        latest = next(iter(self.pool.tree.holders()), None)
+        latest = list(self.pool.tree.holders())[:num_spared]
 
-        self.pool.tree.trim(count)
+        self.pool.tree.trim(count, num_spared)
 
-        assert next(iter(self.pool.tree.holders()), None) == latest
-        assert self.pool.tree.num_evictable <= max(count, min(evictable, len(latest[2]) if latest else 0))
+        assert list(self.pool.tree.holders())[: len(latest)] == latest
+        assert self.pool.tree.num_evictable <= max(count, min(evictable, sum(len(one[2]) for one in latest)))
 
     @invariant()
     def the_cells_are_those_of_the_books(self) -> None:
