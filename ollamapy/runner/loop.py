@@ -85,8 +85,7 @@ class Loop:
                 self._save()
                 return
             started = time.perf_counter()
-            budget = self._pace.budget(self._scheduler.num_decoding, self._scheduler.num_prompts)
-            step = self._scheduler.next_step(budget)
+            step = self._next_step()
             self._carry_out_moves()
             self._run_step(step)
             self._meter.step_seconds += time.perf_counter() - started
@@ -163,6 +162,11 @@ class Loop:
             self._finish(sequence, "cancel")
 
     # A step
+
+    def _next_step(self) -> Step:
+        num_decoding = self._scheduler.num_decoding
+        budget = self._pace.budget(num_decoding, self._scheduler.num_prompts)
+        return self._scheduler.next_step(budget, self._pace.packed_budget(num_decoding))
 
     def _run_step(self, step: Step) -> None:
         for batch in step.batches:

@@ -7,6 +7,8 @@ _TILE_TOKENS = 64
 """Flash attention on a CPU takes so many at a time, and a part of that costs as much as all of it."""
 _ALONE_SECONDS = 2.0
 """Longest step while nobody streams, which a newcomer has to wait for; large ones cost a tenth less per token."""
+_PACKED_SECONDS = 0.5
+"""Longest step of several prompts while nobody streams: by itself the first of them would end sooner."""
 _CROWD_SECONDS = 1.0
 """Longest step while somebody streams and many wait."""
 _SHARED_SECONDS = 0.15
@@ -46,8 +48,16 @@ class Pace:
 
         `num_prompts` are those that wait or are being computed.
         """
+        if not num_decoding:
+            return self._within(_ALONE_SECONDS)
         shared = max(_SHARED_SECONDS, 2 * self.stream_seconds) * (1 + _PATIENCE * max(num_prompts - 1, 0))
-        seconds = min(shared, _CROWD_SECONDS) if num_decoding else _ALONE_SECONDS
+        return self._within(min(shared, _CROWD_SECONDS))
+
+    def packed_budget(self, num_decoding: int) -> int:
+        """The most for a step with several prompts, besides `budget`."""
+        return self.max_batch if num_decoding else max(self._within(_PACKED_SECONDS), _TILE_TOKENS)
+
+    def _within(self, seconds: float) -> int:
         num_tiles = int(self._rate(is_large=True) * seconds) // _TILE_TOKENS
         is_small = num_tiles == 0 and self._rate(is_large=False) >= _WORTH * self._rate(is_large=True)
         return min(_MIN_TOKENS if is_small else max(num_tiles, 1) * _TILE_TOKENS, self.max_batch)

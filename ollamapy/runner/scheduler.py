@@ -119,6 +119,10 @@ class Scheduler:
         self._is_tight = False
         self._slack = 0
         """Tokens by which a step may exceed its budget, so that nothing of a prompt is left."""
+        self._room = 0
+        """Tokens for which a step has rows left."""
+        self._packed = 0
+        """Tokens of prompts that a step may have when it has more than one of them."""
 
     @property
     def is_idle(self) -> bool:
@@ -180,19 +184,22 @@ class Scheduler:
         sequence.num_computed = left if is_own else self.cache.length(sequence.slot)
         sequence.is_shifted |= is_own
 
-    def next_step(self, prefill_budget: int) -> Step:
-        """The next step. `prefill_budget` bounds the prompt tokens in it; decoding is bounded by the batch alone."""
+    def next_step(self, prefill_budget: int, packed_budget: int | None = None) -> Step:
+        """The next step. `prefill_budget` bounds the prompt tokens in it, and `packed_budget` those of several prompts,
+        the first of which would end sooner alone; decoding is bounded by the batch."""
         step = Step(mixes=self.mixes)
         self._make_room(step)
         num_streams = sum(s.num_pending == 1 for s in self.running)
         budget = min(prefill_budget, self.max_batch - num_streams)
         slack = prefill_budget // 2 if num_streams else prefill_budget
-        self._slack = min(slack, _LEAST_APART, self.max_batch - num_streams - budget)
+        self._slack = min(slack, _LEAST_APART)
+        self._room = self.max_batch - num_streams
+        self._packed = budget if packed_budget is None else packed_budget
         for sequence in self.running:
             if sequence.num_pending == 1 and not sequence.picture:
                 step.planned.append(Planned(sequence, 1))
             elif budget > 0:
-                budget -= self._plan(step, sequence, budget)
+                budget = self._plan(step, sequence, budget)
         if not (step.preempted or self._is_tight):
             self._admit(step, budget)
         if len(step.planned) <= MOST_SEQUENCES and all(p.count == 1 and p.is_last for p in step.planned):
@@ -272,18 +279,20 @@ class Scheduler:
             if not self._fits(sequence):
                 return
             self._start(sequence)
-            budget -= self._plan(step, sequence, budget)
+            budget = self._plan(step, sequence, budget)
 
     def _plan(self, step: Step, sequence: Sequence, budget: int) -> int:
-        """Adds the next part of a prompt to the step; answers of how many tokens. One picture goes at a time."""
+        """Adds the next part of a prompt to the step; answers the budget for others. One picture goes at a time."""
         count = self._count(sequence, budget)
         if not sequence.picture:
             step.planned.append(Planned(sequence, count))
         elif not step.pictured:
             step.pictured = Planned(sequence, count)
         else:
-            return 0
-        return count
+            return budget
+        self._packed -= count
+        self._room -= count
+        return min(budget - count, self._packed)
 
     def _guess(self, step: Step) -> None:
         """Adds guesses to a step that has room for them, in cells that no sequence needs."""
@@ -308,7 +317,7 @@ class Scheduler:
             return sequence.num_alike
         num_last = int(isinstance(self.cache, WholePrefixes) and sequence.num_pending > 1)
         rest = min(sequence.num_alike, sequence.num_pending - num_last)
-        return rest if rest <= budget + self._slack else budget
+        return rest if rest <= min(budget + self._slack, self._room) else budget
 
     def _fits(self, sequence: Sequence) -> bool:
         """True when the pool has cells for the rest of its tokens, and one for every other that runs."""

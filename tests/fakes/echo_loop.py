@@ -172,8 +172,8 @@ def serve(
     books = loop._scheduler
     next_step = books.next_step
 
-    def count_preempted(budget: int) -> Step:
-        step = next_step(budget)
+    def count_preempted(*budgets: int) -> Step:
+        step = next_step(*budgets)
         served.num_preempted += len(step.preempted)
         return step
 

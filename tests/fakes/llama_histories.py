@@ -149,15 +149,15 @@ class Inbox(queue.SimpleQueue[Message]):
 class Steps:
     """Stands before the scheduler: what is due arrives first."""
 
-    next_step: Callable[[int], Step]
+    next_step: Callable[..., Step]
     inbox: Inbox
     happened: Counter[str]
     number: int = 0
 
-    def __call__(self, budget: int) -> Step:
+    def __call__(self, *budgets: int) -> Step:
         self.number += 1
         self.inbox.deliver(self.number)
-        step = self.next_step(budget)
+        step = self.next_step(*budgets)
         self.happened["preempted"] += len(step.preempted)
         return step
 
@@ -170,6 +170,9 @@ class SteadyPace(Pace):
         self._tokens = tokens
 
     def budget(self, num_decoding: int, num_prompts: int = 0) -> int:
+        return self._tokens
+
+    def packed_budget(self, num_decoding: int) -> int:
         return self._tokens
 
 

@@ -137,6 +137,23 @@ def test_decoding_goes_on_when_the_budget_is_used_up() -> None:
     assert counts(books.next_step(32)) == [(1, 1), (2, 32)]
 
 
+@pytest.mark.parametrize(
+    ("prompts", "planned"),
+    [
+        ((300,), [(1, 300)]),
+        ((300, 50), [(1, 300)]),
+        ((100, 100, 100), [(1, 100), (2, 28)]),
+        ((40, 40, 40, 40), [(1, 40), (2, 40), (3, 40), (4, 40)]),
+    ],
+)
+def test_several_prompts_share_a_step_while_the_first_hardly_waits_for_the_others(
+    prompts: tuple[int, ...], planned: list[tuple[int, int]]
+) -> None:
+    books = scheduler(*prompts)
+
+    assert counts(books.next_step(512, packed_budget=128)) == planned
+
+
 def test_a_prompt_under_way_goes_before_a_newcomer() -> None:
     books = scheduler(70, 50)
     carry_out(books, books.next_step(32))
@@ -536,6 +553,7 @@ def test_a_crowd_of_prompts_comes_before_the_streams_but_never_stalls_them_for_l
     budgets = [pace.budget(1, num_prompts) for num_prompts in (0, 1, 2, 4, 16, 100)]
 
     assert budgets == [32, 32, 32, 64, 256, 256]
+    assert (pace.packed_budget(1), pace.packed_budget(0)) == (512, 128)
     assert budgets[-1] < pace.budget(0, 100)
 
 
